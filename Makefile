@@ -1,0 +1,34 @@
+# The two commands of the README. Each makes a virtual environment and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test quick check clean
+
+demo: $(VENV)/.installed
+	$(BIN)/minimix distill examples/dolly.jsonl --budget 10% --output demo.distilled
+
+test: $(VENV)/.installed-dev check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+quick: $(VENV)/.installed-dev check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not long and not gpu and not network'
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing; llama.cpp is compiled the first time, which takes several minutes"
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo.distilled .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,61 @@
+"""The command line: parse options, call one function, show its result. Only this package prints.
+
+Commands are imported when they are asked for, so that `minimix --help` answers at once.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minimix import __version__
+from minimix.errors import MinimixError
+
+COMMANDS = ("distill", "inspect", "trace", "doctor")
+
+
+class Group(click.Group):
+    """A group whose commands live in modules of their names, and whose errors are one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return a command, imported now; None for one that there is not."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"minimix.cli.{cmd_name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a MinimixError becomes one line and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except MinimixError as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+
+
+def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
+    """Make the settings in a YAML file the defaults of the command: flags still win."""
+    if path:
+        from minimix.config import DistillConfig, read_yaml
+
+        settings = read_yaml(path)
+        DistillConfig().with_settings(settings)
+        ctx.default_map = {**(ctx.default_map or {}), **settings}
+    return path
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="minimix")
+def cli() -> None:
+    """Turn noisy instruction data into a small set that trains a better model.
+
+    \b
+    minimix distill data.jsonl     distil a file; see data.distilled/report.html
+    minimix inspect data.jsonl     what is in it: format, copies, ratings, clusters
+    minimix trace ID               where a row of the result came from
+    minimix doctor                 what is installed, and what will be used
+    """

@@ -1,0 +1,24 @@
+"""The progress bar: on stderr, with an ETA, and silent where nobody watches."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+from minimix.progress import Progress, silent
+
+T = TypeVar("T")
+DELAY_S = 2.0
+
+
+def bar(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """Return the items and show how far they are, once that has taken two seconds."""
+    from tqdm import tqdm
+
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    return iter(tqdm(items, desc=label, total=total, delay=DELAY_S, leave=False, file=sys.stderr))
+
+
+def watch(*, quiet: bool) -> Progress:
+    """Return the bar for a terminal, silence for a pipe or where asked for."""
+    return silent if quiet or not sys.stderr.isatty() else bar

@@ -1,0 +1,133 @@
+"""`minimix distill`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minimix.cli import options
+from minimix.cli.bar import watch
+
+
+@click.command()
+@click.argument("source")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Output folder.  [default: <name>.distilled]",
+)
+@click.option(
+    "--budget",
+    default=options.RUN.budget,
+    show_default=True,
+    help="Rows of the final set: a number, or a share such as 10%.",
+)
+@click.option(
+    "--mix",
+    default=options.RUN.mix,
+    show_default=True,
+    help="Share of fusions in the final set; originals fill what is missing.",
+)
+@click.option(
+    "--candidates",
+    default=options.RUN.candidates,
+    show_default=True,
+    help="Drafts of each fusion; the best one counts.",
+)
+@click.option(
+    "--tries",
+    default=options.RUN.tries,
+    show_default=True,
+    help="Clusters written at most per fusion wanted.",
+)
+@click.option(
+    "--cohort",
+    default=options.RUN.cohort,
+    show_default=True,
+    help="Clusters written together; what a crash costs at most.",
+)
+@options.shape
+@options.engine
+@options.shared
+@click.option("--dry-run", is_flag=True, help="Say what it would take, and write nothing.")
+@click.option("--restart", is_flag=True, help="Start afresh where an earlier run was stopped.")
+def command(
+    source: str, output: Path | None, quiet: bool, dry_run: bool, restart: bool, **given: Any
+) -> None:
+    """Distil SOURCE: keep its best samples, fuse the rest, write a small set.
+
+    SOURCE is a file (.jsonl, .json, .csv, .parquet, also .gz and .zst), a folder of them, - for
+    stdin, or a data set on the hub (owner/name or owner/name:split). Row shapes are detected:
+    Alpaca, ShareGPT, OpenAI messages, prompt/completion, question/answer, MIXTURE.
+
+    The result is in <name>.distilled: train.jsonl, where each row came from, what was dropped and
+    why, a report to look at, and a dataset card. A run that is stopped goes on from where it was
+    when the same command is started again.
+
+    \b
+    minimix distill data.jsonl
+    minimix distill data.jsonl --budget 500 --mix 0.3
+    minimix distill data.jsonl --model Qwen2.5-1.5B-Instruct-Q4_K_M.gguf
+    minimix distill data.jsonl --base-url http://localhost:8000/v1
+    """
+    from minimix import run
+
+    config = options.settings(given)
+    progress = watch(quiet=quiet)
+    if dry_run:
+        click.echo(_estimate(run.estimate(source, config, progress=progress)))
+        return
+    folder = run.output_folder(source, output)
+    result, pool = run.distill_file(
+        source, config, output=folder, restart=restart, progress=progress
+    )
+    click.echo(_summary(result, pool, folder))
+    sys.stdout.flush()
+
+
+def _estimate(found: Any) -> str:
+    prepared = found.prepared
+    lines = [
+        f"{len(prepared.samples):,} samples after copies: {len(prepared.high):,} high, "
+        f"{len(prepared.samples) - len(prepared.high):,} low",
+        f"{len(prepared.clusters):,} clusters of low samples, every pair at "
+        f"{prepared.floor:.2f} or above",
+        f"budget: {prepared.budget:,} rows, {prepared.wanted:,} of them fusions",
+        f"at most {found.tasks:,} clusters written, {found.candidates:,} generations",
+    ]
+    if found.prompt_tokens is not None:
+        lines.append(f"at most {found.prompt_tokens:,} prompt tokens")
+        lines.append(
+            f"at most {found.seconds / 60:,.1f} minutes of generation, by the pace of a few "
+            "of them here"
+        )
+    return "\n".join([*lines, "nothing was written"])
+
+
+def _summary(result: Any, pool: Any, folder: Path) -> str:
+    counts = result.counts
+    shapes = ", ".join(f"{name} ({number:,})" for name, number in pool.shapes.items())
+    lines = [
+        f"read      {counts['records']:,} records, {counts['samples']:,} samples: {shapes}",
+        f"kept      {counts['kept']:,} samples: {counts['originals']:,} originals, "
+        f"{counts['best_sources']:,} best sources",
+        f"fused     {counts['fused']:,} samples into {counts['fusions']:,} fusions, "
+        f"{counts['high_fusions']:,} of them high",
+        f"dropped   {counts['samples'] - counts['kept'] - counts['fused']:,} samples, "
+        "each with its reason",
+        f"clusters  {counts['clusters']:,}, of them {counts['tried']:,} written with "
+        f"{counts['candidates']:,} candidates, {counts['accepted']:,} accepted",
+        f"final     {counts['final']:,} rows of a budget of {counts['budget']:,}",
+    ]
+    lines += [f"note      {note}" for note in (*_reading_notes(pool), *result.notes)]
+    return "\n".join([*lines, f"report    {folder / 'report.html'}"])
+
+
+def _reading_notes(pool: Any) -> list[str]:
+    if pool.rating_field:
+        return [f"ratings come from '{pool.rating_field}'"]
+    if pool.unscaled:
+        return [f"'{pool.unscaled}' was not used: say its scale with --rating-range LOW HIGH"]
+    return []

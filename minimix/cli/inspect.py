@@ -1,0 +1,63 @@
+"""`minimix inspect`."""
+
+from collections import Counter
+from typing import Any
+
+import click
+
+from minimix.cli import options
+from minimix.cli.bar import watch
+
+BARS = 40
+
+
+@click.command()
+@click.argument("source")
+@options.shared
+def command(source: str, quiet: bool, **given: Any) -> None:
+    """Say what is in SOURCE: shapes, copies, ratings and clusters. No distiller takes part.
+
+    SOURCE is a file, a folder, - for stdin, or a data set on the hub, as for distill.
+    """
+    from minimix import run
+
+    pool, prepared = run.look(source, options.settings(given), progress=watch(quiet=quiet))
+    click.echo(_text(pool, prepared))
+
+
+def _text(pool: Any, prepared: Any) -> str:
+    stages = Counter(drop.stage for drop in prepared.dropped)
+    sizes = Counter(len(cluster.rows) for cluster in prepared.clusters)
+    words = sorted(len(sample.text.split()) for sample in pool.samples)
+    ratings = Counter(min(4, int(rating)) for rating in prepared.ratings)
+    shapes = ", ".join(f"{name} ({number:,})" for name, number in pool.shapes.items())
+    most = max(ratings.values())
+    lines = [
+        f"records        {pool.records:,}, in the shape {shapes}",
+        f"samples        {len(pool.samples):,}",
+        f"not read       {len(pool.dropped):,} records or exchanges",
+        f"words          median {words[len(words) // 2]:,}, longest {words[-1]:,}",
+        f"exact copies   {stages['copy']:,}",
+        f"near copies    {stages['near copy']:,}",
+        f"ratings        {_origin(pool)}",
+    ]
+    for low in range(5):
+        bar = "#" * round(BARS * ratings[low] / most)
+        lines.append(f"  {low}..{low + 1:<11} {ratings[low]:>8,} {bar}")
+    lines += [
+        f"clusters       {len(prepared.clusters):,} of low samples, every pair at "
+        f"{prepared.floor:.2f} or above",
+        *(f"  of {size:<10} {sizes[size]:>8,}" for size in sorted(sizes)),
+        f"left alone     {len(prepared.leftovers):,} low samples",
+    ]
+    for drop in pool.dropped[:5]:
+        lines.append(f"not read       {drop.place}: {drop.reason}")
+    return "\n".join(lines)
+
+
+def _origin(pool: Any) -> str:
+    if pool.rating_field:
+        return f"from '{pool.rating_field}', the rest by kNN-Bayes"
+    if pool.unscaled:
+        return f"by kNN-Bayes; '{pool.unscaled}' needs --rating-range LOW HIGH"
+    return "by kNN-Bayes"

@@ -1,0 +1,156 @@
+"""Every setting with its default, unit and range; flags and YAML only fill these in."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from minimix.errors import ConfigError
+from minimix.extras import need
+
+HIGH = 4.0
+"""Rating from which a sample is high (PAPER, Ratings)."""
+BUDGET = re.compile(r"(\d+)|(\d+(?:\.\d+)?)\s*%")
+EXTRACT = "extract"
+BUNDLED = "bundled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """What generates, and how.
+
+    `adapter` is a LoRA in GGUF on top of `model`; the bundled model brings its own.
+    `threads` and `parallel` of 0 are derived from the machine; `gpu_layers` of -1 offloads all
+    where the build of llama.cpp can. `context` is in tokens for one sequence, prompt and answer.
+    """
+
+    model: str = BUNDLED
+    adapter: str = ""
+    base_url: str = ""
+    threads: int = 0
+    gpu_layers: int = -1
+    parallel: int = 0
+    context: int = 2048
+    max_new_tokens: int = 384
+    temperature: float = 0.7
+    top_p: float = 0.95
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a setting out of range."""
+        _at_least(self, threads=0, gpu_layers=-1, parallel=0, context=256, max_new_tokens=16)
+        _between(self, "temperature", 0.0, 2.0)
+        _between(self, "top_p", 0.0, 1.0)
+        if self.max_new_tokens >= self.context:
+            raise ConfigError(
+                f"max_new_tokens: expected less than context ({self.context}), "
+                f"found {self.max_new_tokens}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig:
+    """Settings of one distillation.
+
+    `budget` is rows or a share ("500", "3%"); `mix` the share of fusions in the final set;
+    `candidates` drafts a task; `min_similarity` the cosine floor of a cluster, None to set it
+    from the data; `near_copy` the cosine from which a sample is a copy; `tries` the clusters
+    written at most per fusion wanted; `cohort` tasks generated together from a clean context.
+    """
+
+    seed: int = 42
+    budget: str = "3%"
+    mix: float = 0.5
+    candidates: int = 5
+    rating_field: str | None = None
+    rating_range: tuple[float, float] | None = None
+    max_bad: float = 0.05
+    limit: int | None = None
+    embedder: str = BUNDLED
+    near_copy: float = 0.95
+    min_similarity: float | None = None
+    tries: int = 8
+    cohort: int = 16
+    format: str | None = None
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a setting out of range."""
+        _at_least(self, seed=0, candidates=1, tries=1, cohort=1)
+        for name in ("mix", "max_bad", "near_copy"):
+            _between(self, name, 0.0, 1.0)
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit: expected at least 1, found {self.limit}")
+        if self.min_similarity is not None:
+            _between(self, "min_similarity", -1.0, 1.0)
+        if self.rating_range is not None and not self.rating_range[0] < self.rating_range[1]:
+            raise ConfigError(f"rating_range: expected LOW below HIGH, found {self.rating_range}")
+        budget_rows(self.budget, 1)
+
+    def with_settings(self, settings: Mapping[str, Any]) -> "DistillConfig":
+        """Return this configuration with `settings`, flat, over it.
+
+        Raises ConfigError for a name that is no setting.
+        """
+        own = {item.name for item in fields(self)} - {"engine"}
+        below = {item.name for item in fields(self.engine)}
+        unknown = settings.keys() - own - below
+        if unknown:
+            names = ", ".join(sorted(own | below))
+            raise ConfigError(f"{min(unknown)}: no such setting; there are {names}")
+        engine = {name: value for name, value in settings.items() if name in below}
+        given = {name: value for name, value in settings.items() if name in own}
+        try:
+            return replace(self, **given, engine=replace(self.engine, **engine))
+        except TypeError as error:
+            raise ConfigError(f"a setting is of the wrong type ({error})") from error
+
+    def flat(self) -> dict[str, Any]:
+        """Return all settings under their flag names, as YAML can hold them."""
+        settings = asdict(self)
+        engine = settings.pop("engine")
+        if settings["rating_range"] is not None:
+            settings["rating_range"] = list(settings["rating_range"])
+        return {**settings, **engine}
+
+
+def budget_rows(budget: str, pool: int) -> int:
+    """Return the rows of the final set for a pool of `pool` samples, at least 1.
+
+    Raises ConfigError unless `budget` is a number of rows or a share such as "3%".
+    """
+    match = BUDGET.fullmatch(budget.strip())
+    if not match:
+        raise ConfigError(f"budget: expected rows or a share such as 500 or 3%, found {budget!r}")
+    rows = int(match[1]) if match[1] else round(pool * float(match[2]) / 100)
+    if match[1] and rows < 1:
+        raise ConfigError("budget: expected at least 1 row, found 0")
+    return max(1, min(rows, pool))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the settings in a YAML file, its dashes read as underscores.
+
+    Raises ConfigError where it cannot be read or is no mapping.
+    """
+    yaml = need("yaml")
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path}: expected settings as 'name: value', found {settings!r:.60}")
+    return {str(name).replace("-", "_"): value for name, value in settings.items()}
+
+
+def _at_least(config: object, **bounds: int) -> None:
+    for name, low in bounds.items():
+        value = getattr(config, name)
+        if not isinstance(value, int) or value < low:
+            raise ConfigError(f"{name}: expected at least {low}, found {value!r}")
+
+
+def _between(config: object, name: str, low: float, high: float) -> None:
+    value = getattr(config, name)
+    if not isinstance(value, int | float) or not low <= value <= high:
+        raise ConfigError(f"{name}: expected {low:g}..{high:g}, found {value!r}")

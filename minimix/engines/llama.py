@@ -1,0 +1,254 @@
+"""Continuous batching over llama.cpp: many sequences in one context, one prefill per prompt.
+
+Sequence 0 holds the start that all prompts share. A slot is one further sequence: it copies the
+start, reads the rest of a prompt, and writes a candidate. The other candidates of that prompt
+fork from it; when one ends, its slot goes back to the end of the prompt and writes the next.
+"""
+
+import ctypes
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minimix.engines.model import LlamaModel
+from minimix.engines.sampling import Sampling, sample_from
+from minimix.errors import ModelError
+from minimix.prompt import STOPS
+from minimix.records import Answer, Finish, Messages
+
+BATCH = 512
+CONTEXT_STEP = 256
+FLASH_OFF = 0
+"""On a CPU flash attention costs more than it saves (measured: 73 against 143 tokens a second)."""
+TAIL = max(map(len, STOPS))
+STOP_BYTES = tuple(stop.encode() for stop in STOPS)
+
+
+@dataclass
+class Job:
+    """A prompt with its candidates: how many are begun, and the logits at its end once read."""
+
+    task: int
+    ids: list[int]
+    limit: int
+    begun: int = 0
+    logits: np.ndarray | None = None
+    key: bytes = b""
+
+
+@dataclass
+class Slot:
+    """One sequence: what it has still to read, what it has written."""
+
+    seq: int
+    job: Job
+    candidate: int
+    todo: list[int] = field(default_factory=list)
+    chain: Any = None
+    position: int = 0
+    last: int = -1
+    fresh: bool = False
+    written: int = 0
+    text: bytearray = field(default_factory=bytearray)
+
+
+class Batcher:
+    """Generates for one list of chats at a time, from a clean context each time."""
+
+    def __init__(
+        self, model: LlamaModel, sampling: Sampling, *, threads: int, parallel: int
+    ) -> None:
+        """Keep what every context is made with; `parallel` is the number of slots."""
+        self.model, self.c, self.sampling = model, model.c, sampling
+        self.threads, self.parallel = threads, parallel
+        self.context: Any = None
+        self.batch: Any = None
+
+    def run(self, chats: Sequence[Messages], *, context: int, new: int) -> Iterator[Answer]:
+        """Yield every candidate of every chat as it ends.
+
+        `context` bounds prompt and answer of one sequence, `new` the answer, in tokens. An answer
+        never gets longer than its prompt: a fusion is no longer than what it fuses. A prompt that
+        leaves no room is refused before anything is decoded.
+        """
+        jobs = []
+        for task, chat in enumerate(chats):
+            ids = self.model.prompt_ids(chat)
+            room = context - len(ids)
+            if room < min(new, len(ids)):
+                note = f"a prompt of {len(ids)} tokens does not fit a context of {context}"
+                for candidate in range(self.sampling.candidates):
+                    yield Answer(task, candidate, "", "refused", note)
+            else:
+                jobs.append(Job(task, ids, min(new, len(ids)), key=repr(ids).encode()))
+        if not jobs:
+            return
+        longest = max(len(job.ids) + job.limit for job in jobs)
+        self._open(-(-longest // CONTEXT_STEP) * CONTEXT_STEP)
+        try:
+            yield from self._generate(jobs)
+        finally:
+            self._close()
+
+    def _open(self, context: int) -> None:
+        c = self.c
+        params = c.llama_context_default_params()
+        params.n_seq_max = self.parallel + 1
+        params.n_ctx = context * params.n_seq_max
+        params.n_batch = params.n_ubatch = BATCH
+        params.n_threads = params.n_threads_batch = self.threads
+        params.flash_attn_type, params.kv_unified, params.no_perf = FLASH_OFF, False, True
+        self.context = c.llama_init_from_model(self.model.pointer, params)
+        if not self.context:
+            raise ModelError(
+                f"{self.model.path}: no memory for {self.parallel} sequences of {context} tokens; "
+                "give a smaller --parallel or --context"
+            )
+        if self.model.adapter:
+            adapters = (c.llama_adapter_lora_p_ctypes * 1)(self.model.adapter)
+            c.llama_set_adapters_lora(self.context, adapters, 1, (ctypes.c_float * 1)(1.0))
+        self.memory = c.llama_get_memory(self.context)
+        self.batch = c.llama_batch_init(BATCH, 0, 1)
+
+    def _close(self) -> None:
+        self.c.llama_batch_free(self.batch)
+        self.c.llama_free(self.context)
+        self.context = self.batch = None
+
+    def _generate(self, jobs: list[Job]) -> Iterator[Answer]:
+        shared = _shared_start([job.ids for job in jobs])
+        self._read_shared(jobs[0].ids[:shared])
+        waiting = deque(sorted(jobs, key=lambda job: (-len(job.ids), job.task)))
+        free = list(range(self.parallel, 0, -1))
+        slots: dict[int, Slot] = {}
+        while True:
+            self._fill(free, slots, waiting, shared)
+            ended = [(slot, self._take(slot)) for slot in list(slots.values()) if slot.fresh]
+            for slot, finish in ended:
+                if finish:
+                    text = slot.text.decode("utf-8", "replace")
+                    yield Answer(slot.job.task, slot.candidate, text, finish)
+                    self._end(slot, free, slots)
+            if any(finish for _, finish in ended):
+                continue
+            if not slots:
+                return
+            self._decode(list(slots.values()))
+
+    def _fill(
+        self, free: list[int], slots: dict[int, Slot], waiting: deque[Job], shared: int
+    ) -> None:
+        """Give free sequences to candidates whose prompt is read, then to prompts that wait."""
+        while free:
+            parent = next((slot for slot in slots.values() if self._forks(slot)), None)
+            if parent:
+                child = Slot(free.pop(), parent.job, -1)
+                self.c.llama_memory_seq_cp(self.memory, parent.seq, child.seq, -1, -1)
+                self._begin(child, slots)
+            elif waiting:
+                job = waiting.popleft()
+                slot = Slot(free.pop(), job, 0, todo=job.ids[shared:], position=shared)
+                job.begun = 1
+                self.c.llama_memory_seq_cp(self.memory, 0, slot.seq, -1, -1)
+                slots[slot.seq] = slot
+            else:
+                return
+
+    def _forks(self, slot: Slot) -> bool:
+        return slot.job.logits is not None and slot.job.begun < self.sampling.candidates
+
+    def _begin(self, slot: Slot, slots: dict[int, Slot]) -> None:
+        """Put a sequence that holds the prompt at its end and draw the next candidate's token."""
+        job = slot.job
+        slot.candidate, slot.position = job.begun, len(job.ids)
+        job.begun += 1
+        self.c.llama_memory_seq_rm(self.memory, slot.seq, len(job.ids), -1)
+        slot.chain = self.sampling.chain(self.c, job.key, slot.candidate)
+        if job.logits is not None:
+            slot.last, slot.fresh = sample_from(self.c, slot.chain, job.logits), True
+        slots[slot.seq] = slot
+
+    def _end(self, slot: Slot, free: list[int], slots: dict[int, Slot]) -> None:
+        self.c.llama_sampler_free(slot.chain)
+        del slots[slot.seq]
+        if self._forks(slot):
+            self._begin(Slot(slot.seq, slot.job, -1), slots)
+        else:
+            self.c.llama_memory_seq_rm(self.memory, slot.seq, -1, -1)
+            free.append(slot.seq)
+
+    def _take(self, slot: Slot) -> Finish | None:
+        """Add the token just picked to a slot's text; return how it ended, None to go on."""
+        slot.fresh = False
+        if self.model.ends(slot.last):
+            return "stop"
+        slot.text += self.model.piece(slot.last)
+        slot.written += 1
+        tail = slot.text[-2 * TAIL :]
+        stops = [stop for stop in STOP_BYTES if stop in tail]
+        if stops:
+            end = slot.text.rindex(stops[0]) + len(stops[0])
+            del slot.text[end:]
+            return "stop"
+        return "length" if slot.written >= slot.job.limit else None
+
+    def _read_shared(self, ids: list[int]) -> None:
+        for start in range(0, len(ids), BATCH):
+            self.batch.n_tokens = 0
+            for position, token in enumerate(ids[start : start + BATCH], start):
+                self._put(token, position, 0, wanted=False)
+            self._run_batch()
+
+    def _decode(self, slots: list[Slot]) -> None:
+        """Run one batch: a token of every slot that writes, then as much reading as fits."""
+        self.batch.n_tokens = 0
+        outputs = []
+        for slot in slots:
+            if not slot.todo:
+                outputs.append((slot, self._put(slot.last, slot.position, slot.seq, wanted=True)))
+                slot.position += 1
+        for slot in slots:
+            room = BATCH - self.batch.n_tokens
+            chunk, slot.todo = slot.todo[:room], slot.todo[room:]
+            for token in chunk:
+                last = slot.position == len(slot.job.ids) - 1
+                index = self._put(token, slot.position, slot.seq, wanted=last)
+                slot.position += 1
+                if last:
+                    outputs.append((slot, index))
+        self._run_batch()
+        for slot, index in outputs:
+            self._pick(slot, index)
+
+    def _pick(self, slot: Slot, index: int) -> None:
+        if slot.chain is None:
+            slot.chain = self.sampling.chain(self.c, slot.job.key, slot.candidate)
+            logits = self.c.llama_get_logits_ith(self.context, index)
+            slot.job.logits = np.ctypeslib.as_array(logits, (self.model.vocabulary,)).copy()
+        slot.last = int(self.c.llama_sampler_sample(slot.chain, self.context, index))
+        slot.fresh = True
+
+    def _put(self, token: int, position: int, seq: int, *, wanted: bool) -> int:
+        """Add a token to the batch and return its place there."""
+        batch, index = self.batch, int(self.batch.n_tokens)
+        batch.token[index], batch.pos[index] = token, position
+        batch.n_seq_id[index], batch.seq_id[index][0] = 1, seq
+        batch.logits[index] = wanted
+        batch.n_tokens = index + 1
+        return index
+
+    def _run_batch(self) -> None:
+        code = self.c.llama_decode(self.context, self.batch)
+        if code:
+            raise ModelError(f"{self.model.path}: llama.cpp could not decode (code {code})")
+
+
+def _shared_start(prompts: Sequence[list[int]]) -> int:
+    """Return how many tokens all prompts begin with, leaving each at least one of its own."""
+    first, last = min(prompts), max(prompts)
+    most = min(map(len, prompts)) - 1
+    pairs = zip(first[:most], last[:most], strict=True)
+    return next((n for n, (one, two) in enumerate(pairs) if one != two), most)

@@ -1,0 +1,159 @@
+"""A GGUF file opened through llama.cpp's low-level API: its weights, vocabulary and template.
+
+The high-level class of llama-cpp-python serves one sequence at a time; everything here exists
+because many share one context (`minimix.engines.llama`).
+"""
+
+import ctypes
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from minimix.errors import ModelError
+from minimix.extras import need
+from minimix.prompt import token_ids
+from minimix.records import Messages
+
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+KV_BYTES = 2 * 2
+"""Bytes of the cache for one value of K and one of V, in f16."""
+
+
+class LlamaModel:
+    """An open model. Close it, or use it in a `with` block; nothing else may outlive it."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        adapter: Path | None = None,
+        gpu_layers: int = -1,
+        repack: bool = True,
+    ) -> None:
+        """Open the file at `path`, with a LoRA `adapter` in GGUF on top of it.
+
+        `repack=False` keeps llama.cpp from re-ordering weights for AMX, which crashes with some
+        compilers. Raises ModelError where the file is no GGUF or llama.cpp refuses it.
+        """
+        check_header(path)
+        self.c: Any = need("llama_cpp")
+        self.path = path
+        _hush(self.c)
+        self.c.llama_backend_init()
+        params = self.c.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers if self.c.llama_supports_gpu_offload() else 0
+        params.use_extra_bufts = repack
+        self.pointer = self.c.llama_model_load_from_file(os.fsencode(path), params)
+        if not self.pointer:
+            raise ModelError(f"{path}: llama.cpp cannot load it (truncated, or not supported)")
+        self.vocab = self.c.llama_model_get_vocab(self.pointer)
+        self._pieces: dict[int, bytes] = {}
+        self.adapter = self._open_adapter(adapter) if adapter else None
+
+    def __enter__(self) -> "LlamaModel":
+        """Return the model itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Free the weights; a second call does nothing."""
+        if self.pointer:
+            self.c.llama_model_free(self.pointer)
+            self.pointer = None
+
+    def _open_adapter(self, path: Path) -> Any:
+        check_header(path)
+        adapter = self.c.llama_adapter_lora_init(self.pointer, os.fsencode(path))
+        if not adapter:
+            raise ModelError(f"{path}: is no LoRA that fits {self.path.name}")
+        return adapter
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return int(self.c.llama_vocab_n_tokens(self.vocab))
+
+    @cached_property
+    def trained_context(self) -> int:
+        """Tokens of context the model was trained on."""
+        return int(self.c.llama_model_n_ctx_train(self.pointer))
+
+    @cached_property
+    def cache_bytes(self) -> int:
+        """Bytes of key-value cache one token takes in f16."""
+        c, model = self.c, self.pointer
+        head = c.llama_model_n_embd(model) // c.llama_model_n_head(model)
+        values = c.llama_model_n_layer(model) * c.llama_model_n_head_kv(model) * head
+        return int(values) * KV_BYTES
+
+    @cached_property
+    def template(self) -> str:
+        """The chat template in the file.
+
+        Raises ModelError for none: a borrowed template would show the model a foreign form.
+        """
+        found = self.c.llama_model_chat_template(self.pointer, None)
+        if not found:
+            raise ModelError(f"{self.path}: has no chat template; use an instruct model's GGUF")
+        return str(found.decode("utf-8"))
+
+    def prompt_ids(self, messages: Messages) -> list[int]:
+        """Return the token ids of a chat up to where the model speaks."""
+        special = (self._text(self.c.llama_vocab_bos), self._text(self.c.llama_vocab_eos))
+        ids = token_ids(messages, self.template, special, self.tokenize)
+        bos = int(self.c.llama_vocab_bos(self.vocab))
+        wanted = self.c.llama_vocab_get_add_bos(self.vocab)
+        return [bos, *ids] if wanted and ids[:1] != [bos] else ids
+
+    def tokenize(self, text: str, control: bool) -> list[int]:  # noqa: FBT001 - prompt.Tokenize
+        """Return the ids of `text`; control tokens in it are recognised only where asked."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        ids = (self.c.llama_token * room)()
+        count = self.c.llama_tokenize(self.vocab, data, len(data), ids, room, False, control)
+        if count < 0:
+            raise ModelError(f"{self.path}: cannot tokenise {text[:40]!r}")
+        return list(ids[:count])
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes a token stands for; none for a control token."""
+        known = self._pieces.get(token)
+        if known is None:
+            buffer = ctypes.create_string_buffer(256)
+            size = self.c.llama_token_to_piece(self.vocab, token, buffer, 256, 0, False)
+            known = self._pieces[token] = buffer.raw[: max(size, 0)]
+        return known
+
+    def ends(self, token: int) -> bool:
+        """Whether the model ends its turn with this token."""
+        return bool(self.c.llama_vocab_is_eog(self.vocab, token))
+
+    def _text(self, which: Any) -> str:
+        token = which(self.vocab)
+        return "" if token < 0 else str(self.c.llama_vocab_get_text(self.vocab, token).decode())
+
+
+def check_header(path: Path) -> None:
+    """Raise ModelError unless `path` begins like a GGUF file of a version llama.cpp reads."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(24)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if head[:4] != MAGIC:
+        raise ModelError(f"{path}: expected a GGUF file, found one that begins {head[:4]!r}")
+    version = int.from_bytes(head[4:8], "little")
+    if len(head) < 24 or version not in VERSIONS:
+        raise ModelError(f"{path}: expected GGUF version 2 or 3, found {version} or a cut header")
+
+
+def _hush(c: Any) -> None:
+    """Keep llama.cpp's own log off stderr, where the progress bar is."""
+    if not hasattr(c, "minimix_log"):
+        c.minimix_log = c.llama_log_callback(lambda _level, _text, _data: None)
+    c.llama_log_set(c.minimix_log, ctypes.c_void_p(0))

@@ -1,0 +1,33 @@
+"""What a caller can catch: one tree, every message one line with place, expected, found, remedy."""
+
+
+class MinimixError(Exception):
+    """Anything minimix refuses to do, in one line."""
+
+
+class ConfigError(MinimixError):
+    """A setting is unknown, out of range, or at odds with another."""
+
+
+class FormatError(MinimixError):
+    """A file or a row has no form that minimix reads."""
+
+
+class DataError(MinimixError):
+    """The data can be read, but not used for what was asked."""
+
+
+class ModelError(MinimixError):
+    """A model file or a server cannot do its work."""
+
+
+class OutputError(MinimixError):
+    """The output folder cannot be written or does not belong to this run."""
+
+
+class AccountingError(MinimixError):
+    """A sample is in no ledger, or in two: a bug, and never a warning."""
+
+
+class MissingExtraError(MinimixError):
+    """A package of an optional extra is not installed."""

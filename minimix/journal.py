@@ -1,0 +1,186 @@
+"""The run's crash-safe record: what it was started with, and every finished cohort.
+
+A cohort is one line, flushed to disk before anybody counts it; a line cut short by a crash is
+taken away at the next start, and its cohort is done again.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minimix.errors import OutputError
+from minimix.files import atomic, unwritable
+from minimix.records import Answer, Embed, Messages, Vectors
+
+FOLDER = "journal"
+RUN = "run.json"
+COHORTS = "cohorts.jsonl"
+EMBEDDINGS = "embeddings.npz"
+LOCK = "lock"
+
+
+class Journal:
+    """The journal of one output folder, open and locked. Use `open_journal`."""
+
+    def __init__(self, output: Path) -> None:
+        """Read what an earlier start left in `output`."""
+        self.output = output
+        self.folder = output / FOLDER
+        self.run: dict[str, Any] = _read_run(self.folder / RUN)
+        self._done = _read_cohorts(self.folder / COHORTS)
+
+    @property
+    def engine_settings(self) -> dict[str, Any]:
+        """What an earlier start derived from its machine: a later one keeps to it."""
+        return dict(self.run.get("engine", {}))
+
+    @property
+    def finished(self) -> int:
+        """How many cohorts are done."""
+        return len(self._done)
+
+    def begin(self, run: Mapping[str, Any]) -> None:
+        """Record what the run is started with, or check it against an earlier start.
+
+        Raises OutputError naming what differs.
+        """
+        plain: dict[str, Any] = json.loads(json.dumps(run))
+        if not self.run:
+            with atomic(self.folder / RUN) as file:
+                json.dump(plain, file, indent=1)
+            self.run = plain
+            return
+        changes = sorted(_changes(self.run, plain))
+        if changes:
+            raise OutputError(
+                f"{self.output}: holds a run with other settings ({'; '.join(changes[:4])}); "
+                "start afresh with --restart, or give another --output"
+            )
+
+    def answers(self, number: int, chats: Sequence[Messages]) -> list[Answer] | None:
+        """Return the answers of a finished cohort, None where it is still to do."""
+        key, answers = self._done.get(number, ("", []))
+        return answers if key == _key(chats) else None
+
+    def commit(self, number: int, chats: Sequence[Messages], answers: Sequence[Answer]) -> None:
+        """Put a cohort on disk; it is there when this returns."""
+        ordered = sorted(answers, key=lambda answer: (answer.task, answer.candidate))
+        line = {"cohort": number, "key": _key(chats), "answers": [asdict(a) for a in ordered]}
+        path = self.folder / COHORTS
+        try:
+            with path.open("ab") as file:
+                file.write(json.dumps(line).encode("ascii") + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    def embeddings(self, texts: Sequence[str], embed: Embed, name: str) -> Vectors:
+        """Return the vectors of `texts`, from disk where an earlier start made the same ones."""
+        digest = hashlib.sha256(name.encode())
+        for text in texts:
+            digest.update(hashlib.sha256(text.encode("utf-8")).digest())
+        path, key = self.folder / EMBEDDINGS, digest.hexdigest()
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                if str(saved["key"]) == key:
+                    return np.asarray(saved["vectors"])
+        except (OSError, ValueError, KeyError, EOFError):
+            pass  # none yet, or cut short: made again below, to the same bits
+        vectors = embed(texts)
+        part = path.with_suffix(".part.npz")
+        try:
+            np.savez(part, key=np.array(key), vectors=vectors)
+            part.replace(path)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        return vectors
+
+
+@contextmanager
+def open_journal(output: Path, *, restart: bool) -> Iterator[Journal]:
+    """Open the journal of an output folder, alone; `restart` clears an earlier one first.
+
+    Raises OutputError where another run is at work there, or the folder is not minimix's.
+    """
+    folder = output / FOLDER
+    if output.exists() and not folder.exists() and (output.is_file() or any(output.iterdir())):
+        raise OutputError(f"{output}: exists, and is no output of minimix; give another --output")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("a+")
+    except OSError as error:
+        raise unwritable(output, error) from error
+    with lock:
+        _take_lock(lock, output)
+        if restart:
+            for path in folder.iterdir():
+                if path.name != LOCK:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        yield Journal(output)
+
+
+def _take_lock(lock: Any, output: Path) -> None:
+    """Lock for as long as the file is open: a killed run leaves no lock behind."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        raise OutputError(f"{output}: another run is at work there (process {holder})") from error
+    lock.seek(0)
+    lock.truncate()
+    lock.write(str(os.getpid()))
+    lock.flush()
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: damaged ({error}); start afresh with --restart") from error
+    return dict(run)
+
+
+def _read_cohorts(path: Path) -> dict[int, tuple[str, list[Answer]]]:
+    """Return the finished cohorts; a last line without its end is cut off the file."""
+    if not path.exists():
+        return {}
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)
+    done = {}
+    for number, line in enumerate(data[:whole].splitlines(), 1):
+        try:
+            row = json.loads(line)
+            answers = [Answer(**answer) for answer in row["answers"]]
+            done[int(row["cohort"])] = (str(row["key"]), answers)
+        except (ValueError, KeyError, TypeError) as error:
+            reason = f"damaged ({error}); start afresh with --restart"
+            raise OutputError(f"{path}:{number}: {reason}") from error
+    return done
+
+
+def _key(chats: Sequence[Messages]) -> str:
+    return hashlib.sha256(json.dumps(chats, ensure_ascii=True).encode("ascii")).hexdigest()[:24]
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name in {**old, **new}:
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            yield from _changes(before, after, f"{name}.")
+        elif before != after:
+            yield f"{prefix}{name}: {before} before, {after} now"

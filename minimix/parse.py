@@ -1,0 +1,109 @@
+"""Model text to a draft, tolerant in what it reads and exact in what it calls well-formed.
+
+An untrained model forgets its tags and a trained one must not: both give a draft, and each
+departure is a named problem, which costs format reward (PAPER, Training the distiller).
+"""
+
+import re
+from collections.abc import Callable
+
+from minimix.records import Draft, Task
+
+THINK = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
+OPEN = "<answer>"
+CLOSE = "</answer>"
+TAGS = re.compile(r"</?(?:answer|think)>")
+LABEL_Q = re.compile(r"^\s*Q(?:uestion)?:\s*", re.IGNORECASE)
+LABEL_A = re.compile(r"\n\s*A(?:nswer)?:\s*", re.IGNORECASE)
+SECOND = re.compile(r"\n\s*Q(?:uestion)?:", re.IGNORECASE)
+OPTIONS = re.compile(r"\s*Q:.*\n\s*A\).*\n\s*B\).*\n\s*C\).*\n\s*D\).*", re.DOTALL)
+VERDICT = re.compile(r"(?:^|\n)\s*Answer:\s*", re.IGNORECASE)
+CATEGORY = re.compile(r"\s*C:\s*(.+?)\n\s*S:\s*(.+)", re.DOTALL)
+
+Halves = tuple[str, str, tuple[str, ...]]
+
+
+def parse(task: Task, text: str) -> Draft:
+    """Return what `text` answers to `task`; `problems` says how it departs from what was asked."""
+    thought, rest, problems = _thought(text, wanted=task.think)
+    answer, tagged = _answer(rest)
+    prompt, response, inner = INNER[task.kind](answer)
+    return Draft(answer, prompt, response, thought, (*problems, *tagged, *inner))
+
+
+def _thought(text: str, *, wanted: bool) -> tuple[str, str, tuple[str, ...]]:
+    found = THINK.match(text)
+    if found and wanted:
+        return found[1].strip(), text[found.end() :], ()
+    if found:
+        return found[1].strip(), text[found.end() :], ("<think> was not asked for",)
+    return "", text, ("no <think>",) if wanted else ()
+
+
+def _answer(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the text of the answer, and what is wrong with its tags."""
+    problems = []
+    before, opened, rest = text.partition(OPEN)
+    if not opened:
+        problems.append("no <answer>")
+        rest = text
+    elif before.strip():
+        problems.append("text before <answer>")
+    inside, closed, after = rest.partition(CLOSE)
+    if not closed:
+        problems.append("no </answer>")
+    elif after.strip():
+        problems.append("text after </answer>")
+    return TAGS.sub("", inside).strip(), tuple(problems)
+
+
+def _qa(answer: str) -> Halves:
+    label = LABEL_Q.match(answer)
+    body = answer[label.end() :] if label else answer
+    problems = [] if label else ["no Q:"]
+    cut = SECOND.search(body)
+    if cut:
+        problems.append("a second Q:")
+        body = body[: cut.start()]
+    found = LABEL_A.search(body)
+    if not found:
+        return "", body.strip(), (*problems, "no A:")
+    prompt, response = body[: found.start()].strip(), body[found.end() :].strip()
+    if not prompt or not response:
+        problems.append("an empty half")
+    return prompt, response, tuple(problems)
+
+
+def _mcq(answer: str) -> Halves:
+    verdict = max(VERDICT.finditer(answer), key=re.Match.start, default=None)
+    if not verdict or not OPTIONS.fullmatch(answer[: verdict.start()]):
+        return "", answer, ("not in the form Q: A) B) C) D) Answer:",)
+    prompt = LABEL_Q.sub("", answer[: verdict.start()], count=1)
+    return prompt.strip(), answer[verdict.end() :].strip(), ()
+
+
+def _tfq(answer: str) -> Halves:
+    verdict = VERDICT.search(answer)
+    if not verdict:
+        return "", answer, ("no Answer:",)
+    return answer[: verdict.start()].strip(), answer[verdict.end() :].strip(), ()
+
+
+def _cs(answer: str) -> Halves:
+    found = CATEGORY.fullmatch(answer)
+    if not found:
+        return "", answer, ("not in the form C: S:",)
+    return found[1].strip(), found[2].strip(), ()
+
+
+def _para(answer: str) -> Halves:
+    return "", answer, () if answer else ("an empty answer",)
+
+
+INNER: dict[str, Callable[[str], Halves]] = {
+    "qa": _qa,
+    "mcq": _mcq,
+    "tfq": _tfq,
+    "cs": _cs,
+    "para": _para,
+}

@@ -1,0 +1,110 @@
+"""The first half of the arrow, without a distiller: a pool in, planned clusters out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minimix.cluster import group_similar, similarity_floor
+from minimix.config import HIGH, DistillConfig, budget_rows
+from minimix.dedupe import drop_exact_copies, drop_near_copies, take
+from minimix.errors import DataError
+from minimix.plan import plan
+from minimix.pool import Pool
+from minimix.prompt import part_text
+from minimix.records import Cluster, Dropped, Rate, Sample, Task, Vectors
+
+EmbedAll = Callable[[Sequence[str]], Vectors]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What is known before anything is written.
+
+    `samples`, `embeddings` (n, d), `ratings` (n,) and `rated` (n,) go row for row; `ratings` are
+    the data's own where it has them, `rated` the rater's for every row: a fusion is measured with
+    the same instrument as its sources. `order` lists positions in `clusters`, the first to write
+    first; `budget` is rows of the final set, `wanted` fusions among them.
+    """
+
+    samples: tuple[Sample, ...]
+    embeddings: Vectors
+    ratings: Vectors
+    rated: Vectors
+    high: tuple[int, ...]
+    clusters: tuple[Cluster, ...]
+    order: tuple[int, ...]
+    floor: float
+    budget: int
+    wanted: int
+    dropped: tuple[Dropped, ...]
+
+    @property
+    def leftovers(self) -> list[int]:
+        """Low rows in no cluster."""
+        taken = {*self.high, *(row for cluster in self.clusters for row in cluster.rows)}
+        return [row for row in range(len(self.samples)) if row not in taken]
+
+    def sources(self, cluster: Cluster) -> list[Sample]:
+        """Return the samples of a cluster."""
+        return [self.samples[row] for row in cluster.rows]
+
+    def task(self, cluster: Cluster) -> Task:
+        """Return what the distiller is asked for a cluster."""
+        sources = self.sources(cluster)
+        return Task(sources[0].kind, tuple(map(part_text, sources)))
+
+
+def prepare(pool: Pool, *, config: DistillConfig, embed: EmbedAll, rate: Rate) -> Prepared:
+    """Return the pool without copies, embedded, rated, split, clustered and planned.
+
+    Raises DataError where the pool has no samples.
+    """
+    if not pool.samples:
+        raise DataError("the data hold no sample: every exchange was dropped while reading")
+    unique, copies = drop_exact_copies(pool.samples)
+    samples = [pool.samples[row] for row in unique]
+    embeddings = embed([sample.text for sample in samples])
+    kept, near = drop_near_copies(
+        samples, embeddings, min_similarity=config.near_copy, seed=config.seed
+    )
+    samples, embeddings = [samples[row] for row in kept], take(embeddings, kept)
+    rated = rate(samples, embeddings)
+    own = [sample.rating for sample in samples]
+    ratings = np.array(
+        [given if given is not None else found for given, found in zip(own, rated, strict=True)],
+        dtype=np.float32,
+    )
+    low = np.flatnonzero(ratings < HIGH)
+    floor, clusters = _clusters(samples, embeddings, low.tolist(), config)
+    budget = budget_rows(config.budget, len(pool.samples))
+    return Prepared(
+        samples=tuple(samples),
+        embeddings=embeddings,
+        ratings=ratings,
+        rated=rated,
+        high=tuple(np.flatnonzero(ratings >= HIGH).tolist()),
+        clusters=tuple(clusters),
+        order=tuple(plan(clusters, ratings)),
+        floor=floor,
+        budget=budget,
+        wanted=round(budget * config.mix),
+        dropped=(*copies, *near),
+    )
+
+
+def _clusters(
+    samples: Sequence[Sample], embeddings: Vectors, low: Sequence[int], config: DistillConfig
+) -> tuple[float, list[Cluster]]:
+    """Return the similarity floor and the clusters of low rows, numbered as in the pool."""
+    vectors = take(embeddings, low)
+    if len(low) < 2:
+        return config.min_similarity or 0.0, []
+    floor = config.min_similarity
+    if floor is None:
+        floor = similarity_floor(vectors, seed=config.seed)
+    groups = [(samples[row].kind, samples[row].system) for row in low]
+    found = group_similar(vectors, groups=groups, floor=floor, seed=config.seed)
+    return floor, [
+        Cluster(tuple(low[row] for row in cluster.rows), cluster.similarity) for cluster in found
+    ]

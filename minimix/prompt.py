@@ -1,0 +1,105 @@
+"""The only prompt text, and the one way from a chat to token ids.
+
+Training, generation and evaluation all come through here, so a model is used as it was trained.
+Control tokens come from the chat template alone: a sample's text is tokenised as plain text.
+"""
+
+from collections.abc import Callable, Sequence
+
+from minimix.errors import ModelError
+from minimix.extras import need
+from minimix.records import Kind, Messages, Sample, Task
+
+VERSION = "1"
+STOPS = ("</answer>", "\n\nQ:")
+"""An answer ends here: at its tag, or where a model begins a second sample."""
+SYSTEM = (
+    "You merge samples about one topic into a single better sample that keeps every fact and "
+    "adds none."
+)
+FORMS: dict[Kind, str] = {
+    "qa": "one question and one complete answer, in the form\n<answer>Q: ...\nA: ...</answer>",
+    "mcq": (
+        "one multiple-choice question, in the form\n"
+        "<answer>Q: ...\nA) ...\nB) ...\nC) ...\nD) ...\nAnswer: ...</answer>"
+    ),
+    "tfq": "one true-or-false statement, in the form\n<answer>...\nAnswer: True or False</answer>",
+    "cs": "one category and one statement, in the form\n<answer>C: ...\nS: ...</answer>",
+    "para": "one paragraph, in the form\n<answer>...</answer>",
+}
+THINK = " First say how you merge them, between <think> and </think>."
+
+Tokenize = Callable[[str, bool], list[int]]
+"""Text to ids; the flag says whether control tokens may be recognised."""
+
+
+def part_text(sample: Sample) -> str:
+    """Return a sample as one part of a task."""
+    if sample.kind == "qa":
+        return f"Q: {sample.prompt}\nA: {sample.response}"
+    return sample.response
+
+
+def to_messages(task: Task) -> Messages:
+    """Return the chat that asks for `task`; its parts come last, so that prompts share a start."""
+    think = THINK if task.think else ""
+    ask = f"Merge these samples into {FORMS[task.kind]}{think}\n\n"
+    return [
+        {"role": "system", "content": SYSTEM},
+        {"role": "user", "content": ask + "\n\n".join(task.parts)},
+    ]
+
+
+def parts_of(messages: Messages) -> tuple[str, ...]:
+    """Return the parts in a chat of `to_messages`, split where a part of a sample begins.
+
+    For engines that merge without a model; a part that itself holds a blank line and "Q:" counts
+    as two.
+    """
+    _, _, body = messages[-1]["content"].partition("</answer>")[2].partition("\n\n")
+    head, *rest = body.split("\n\nQ: ")
+    return (head, *(f"Q: {part}" for part in rest))
+
+
+def token_ids(
+    messages: Messages, template: str, special: Sequence[str], tokenize: Tokenize
+) -> list[int]:
+    """Return the ids of a chat up to where the assistant speaks, segment by segment.
+
+    `template` is the model's own Jinja template, run in a sandbox; `special` its bos and eos text.
+    Raises ModelError where the template fails or loses a message.
+    """
+    marks = [f"\x02{number}\x03" for number in range(len(messages))]
+    marked = [
+        {"role": message["role"], "content": mark}
+        for message, mark in zip(messages, marks, strict=True)
+    ]
+    rest = _render(marked, template, special)
+    ids: list[int] = []
+    for message, mark in zip(messages, marks, strict=True):
+        control, found, rest = rest.partition(mark)
+        if not found:
+            raise ModelError(f"the chat template drops the {message['role']} message")
+        ids += tokenize(control, True) + tokenize(message["content"], False)
+    return ids + tokenize(rest, True)
+
+
+def _render(messages: Sequence[object], template: str, special: Sequence[str]) -> str:
+    sandbox = need("jinja2.sandbox")
+    errors = need("jinja2.exceptions")
+
+    def refuse(reason: str) -> None:
+        raise ModelError(f"the chat template refuses this chat: {reason}")
+
+    environment = sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = refuse
+    try:
+        text: str = environment.from_string(template).render(
+            messages=messages,
+            add_generation_prompt=True,
+            bos_token=special[0],
+            eos_token=special[1],
+        )
+    except (errors.TemplateError, TypeError, ValueError) as error:
+        raise ModelError(f"the chat template fails: {' '.join(str(error).split())}") from error
+    return text

@@ -1,0 +1,1 @@
+"""Raters: functions from samples and their embeddings to ratings 0..5."""

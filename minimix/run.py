@@ -1,0 +1,151 @@
+"""One run from a source to an output folder: what `minimix distill` calls, for Python callers."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from minimix import audit, prompt
+from minimix.config import EXTRACT, DistillConfig
+from minimix.distill import Distilled, distill
+from minimix.embed import load_embedder
+from minimix.engines import open_engine
+from minimix.files import stem
+from minimix.journal import Journal, open_journal
+from minimix.output import versions, write_output
+from minimix.pool import Pool, Ratings, read_pool
+from minimix.prepare import Prepared, prepare
+from minimix.progress import Progress, silent
+from minimix.prompt import to_messages
+from minimix.rating import knn_bayes
+from minimix.records import Engine, Models
+
+TIMED = 4
+DERIVED = ("threads", "parallel")
+"""Engine settings that the machine decides and a resumed run keeps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a run would do: its preparation, and at most so many tasks, answers and prompt tokens.
+
+    `seconds` of generation at most, by the rate of a few of the tasks, whose answers are thrown
+    away; None, like `prompt_tokens`, where a server would do the work.
+    """
+
+    prepared: Prepared
+    tasks: int
+    candidates: int
+    prompt_tokens: int | None
+    seconds: float | None
+
+
+def output_folder(source: str, output: Path | None = None) -> Path:
+    """Return where the output of `source` goes: `<stem>.distilled` here, unless told."""
+    return output or Path(f"{stem(source)}.distilled")
+
+
+def load_pool(source: str, config: DistillConfig, *, progress: Progress = silent) -> Pool:
+    """Return the pool in `source` as the settings say."""
+    low, high = config.rating_range or (None, None)
+    ratings = Ratings(field=config.rating_field, low=low, high=high)
+    return read_pool(
+        source, ratings=ratings, max_bad=config.max_bad, limit=config.limit, progress=progress
+    )
+
+
+def distill_file(
+    source: str,
+    config: DistillConfig,
+    *,
+    output: Path | None = None,
+    restart: bool = False,
+    progress: Progress = silent,
+) -> tuple[Distilled, Pool]:
+    """Distil `source` into its output folder, going on where an earlier start was stopped.
+
+    Raises a MinimixError in one line for anything that keeps it from finishing.
+    """
+    folder = output_folder(source, output)
+    pool = load_pool(source, config, progress=progress)
+    with open_journal(folder, restart=restart) as journal:
+        engine = _open(config, journal)
+        library = knn_bayes.load()
+        embedder = load_embedder(config.embedder, progress=progress)
+        models = Models(
+            embed=embedder.embed,
+            embedder=f"{embedder.name} {embedder.sha256[:12]}",
+            rate=knn_bayes.rater(library),
+            rater=f"kNN-Bayes over {len(library.classes):,} Dolly rows rated by gpt-4o-mini",
+            engine=engine,
+        )
+        journal.begin(_identity(pool, config, models))
+        result = distill(pool, config=config, models=models, journal=journal, progress=progress)
+        write_output(result, folder, pool=pool, config=config, models=models)
+    return result, pool
+
+
+def estimate(source: str, config: DistillConfig, *, progress: Progress = silent) -> Estimate:
+    """Return what distilling `source` would take; nothing is kept and nothing written."""
+    prepared = look(source, config, progress=progress)[1]
+    tasks = min(len(prepared.order), config.tries * prepared.wanted)
+    engine = open_engine(config.engine, candidates=config.candidates, seed=config.seed)
+    chats = [
+        to_messages(prepared.task(prepared.clusters[position]))
+        for position in prepared.order[:tasks]
+    ]
+    tokens = seconds = None
+    if engine.count:
+        tokens = sum(map(engine.count, chats))
+        sample = chats[:: max(1, tasks // TIMED)][:TIMED]
+        start = time.monotonic()
+        answered = len({answer.task for answer in engine.generate(sample)})
+        seconds = (time.monotonic() - start) / max(1, answered) * tasks
+    each = 1 if config.engine.model == EXTRACT else config.candidates
+    return Estimate(
+        prepared=prepared,
+        tasks=tasks,
+        candidates=tasks * each,
+        prompt_tokens=tokens,
+        seconds=seconds,
+    )
+
+
+def look(
+    source: str, config: DistillConfig, *, progress: Progress = silent
+) -> tuple[Pool, Prepared]:
+    """Return the pool in `source` and its preparation: no distiller takes part."""
+    pool = load_pool(source, config, progress=progress)
+    embedder = load_embedder(config.embedder, progress=progress)
+    rate = knn_bayes.rater(knn_bayes.load())
+    return pool, prepare(pool, config=config, embed=embedder.embed, rate=rate)
+
+
+def _open(config: DistillConfig, journal: Journal) -> Engine:
+    """Open the engine, with the settings an earlier start derived from its machine."""
+    recorded = {name: value for name, value in journal.engine_settings.items() if name in DERIVED}
+    unset = {name: value for name, value in recorded.items() if not getattr(config.engine, name)}
+    engine = replace(config.engine, **unset)
+    return open_engine(engine, candidates=config.candidates, seed=config.seed)
+
+
+def _identity(pool: Pool, config: DistillConfig, models: Models) -> Mapping[str, Any]:
+    """Return all that the output follows from; a resumed run must have the same."""
+    digest = hashlib.sha256()
+    places = [sample.place for sample in pool.samples] + [drop.place for drop in pool.dropped]
+    for place in places:
+        line = f"{place.file}\0{place.line}\0{place.part}\0{place.sha256}\n"
+        digest.update(line.encode("utf-8", "replace"))
+    return {
+        "input": {"records": pool.records, "sha256": digest.hexdigest()[:16]},
+        "settings": config.flat(),
+        "engine": dict(models.engine.settings),
+        "model": {"name": models.engine.name, "sha256": models.engine.sha256},
+        "embedder": models.embedder,
+        "rater": models.rater,
+        "prompt_version": prompt.VERSION,
+        "audit_version": audit.VERSION,
+        "versions": versions(),
+    }

@@ -1,0 +1,56 @@
+"""The final set: high originals and fusions by quality and rarity, then stand-ins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minimix.config import HIGH
+from minimix.records import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The chosen entries, best first within each origin, and in words where the mix fell short."""
+
+    entries: tuple[Entry, ...]
+    notes: tuple[str, ...]
+
+
+def select(
+    originals: Sequence[Entry],
+    fusions: Sequence[Entry],
+    stand_ins: Sequence[Entry],
+    *,
+    budget: int,
+    mix: float,
+) -> Selection:
+    """Return at most `budget` entries, the share `mix` of them fusions where there are so many.
+
+    Originals go by (rating, rarity), fusions by (high, rarity): PAPER, Distilling a data pool, 6.
+    What one kind lacks the other fills; stand-ins fill what both leave, the best rated first.
+    """
+    best_originals = sorted(originals, key=lambda e: (-e.rating, -e.rarity, e.sample.id))
+    best_fusions = sorted(fusions, key=lambda e: (e.rating < HIGH, -e.rarity, e.sample.id))
+    best_stand_ins = sorted(stand_ins, key=lambda e: (-e.rating, -e.rarity, e.sample.id))
+    wanted = round(budget * mix)
+    fused = min(wanted, len(best_fusions))
+    kept = min(budget - fused, len(best_originals))
+    fused = min(budget - kept, len(best_fusions))
+    stood_in = min(budget - kept - fused, len(best_stand_ins))
+    chosen = best_originals[:kept] + best_fusions[:fused] + best_stand_ins[:stood_in]
+    notes = _notes(budget, wanted, kept=kept, fused=fused, stood_in=stood_in)
+    return Selection(tuple(chosen), tuple(notes))
+
+
+def _notes(budget: int, wanted: int, *, kept: int, fused: int, stood_in: int) -> list[str]:
+    notes = []
+    if fused < wanted:
+        notes.append(f"{wanted} fusions were wanted, {fused} were good enough")
+    if kept < budget - wanted:
+        notes.append(f"{budget - wanted} high originals were wanted, there were {kept}")
+    if fused > wanted:
+        notes.append(f"{fused - wanted} more fusions fill places that originals left")
+    if stood_in:
+        notes.append(f"{stood_in} best sources stand in for clusters without a good fusion")
+    if kept + fused + stood_in < budget:
+        notes.append(f"the budget of {budget} could not be filled: {kept + fused + stood_in} rows")
+    return notes
