@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from minimix.cluster import group_similar, similarity_floor
+from minimix.disk import write_jsonl
 from minimix.embed import load_embedder
-from minimix.files import write_jsonl
 from minimix.rating import knn_bayes
 from minimix.records import Place, Sample
 

@@ -244,8 +244,7 @@ def train(model: Any, pairs: list[Pair], checkpoint: Path, minutes: float) -> No
     while step < len(order) and time.monotonic() - start < minutes * 60:
         done = max(step / len(order), (time.monotonic() - start) / (minutes * 60))
         rate = RATE * min(1, (step + 1) / 10) * 0.5 * (1 + math.cos(math.pi * done))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        optimizer.param_groups[0]["lr"] = rate
         ids, labels, mask = batch([pairs[row] for row in order[step]])
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = answer_loss(model, ids, labels, mask)

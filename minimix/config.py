@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from minimix.errors import ConfigError
+from minimix.errors import ConfigError, brief
 from minimix.extras import need
 
 HIGH = 4.0
@@ -137,7 +137,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+        raise ConfigError(f"{path}: not YAML ({brief(error)})") from error
     if not isinstance(settings, dict):
         raise ConfigError(f"{path}: expected settings as 'name: value', found {settings!r:.60}")
     return {str(name).replace("-", "_"): value for name, value in settings.items()}

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from minimix.config import BUNDLED
-from minimix.errors import ModelError
+from minimix.disk import file_sha256
+from minimix.errors import ModelError, brief
 from minimix.extras import need
-from minimix.files import file_sha256
 from minimix.progress import Progress, silent
 from minimix.records import Embed, Vectors
 
@@ -42,7 +42,7 @@ def load_embedder(name: str = BUNDLED, *, progress: Progress = silent) -> Embedd
             str(folder), trust_remote_code=False, model_kwargs={"use_safetensors": True}
         )
     except (OSError, ValueError) as error:
-        raise ModelError(f"embedder {name}: cannot be loaded ({_brief(error)})") from error
+        raise ModelError(f"embedder {name}: cannot be loaded ({brief(error)})") from error
 
     width = int(model.get_embedding_dimension())
 
@@ -77,7 +77,3 @@ def bundled_folder() -> Path:
     if found != WEIGHTS_SHA256:
         raise ModelError(f"{folder}: expected weights {WEIGHTS_SHA256:.12}, found {found:.12}")
     return folder
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

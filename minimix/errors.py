@@ -31,3 +31,8 @@ class AccountingError(MinimixError):
 
 class MissingExtraError(MinimixError):
     """A package of an optional extra is not installed."""
+
+
+def brief(error: BaseException) -> str:
+    """Return the message of an error from elsewhere as one short line."""
+    return " ".join(str(error).split())[:200]

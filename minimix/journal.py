@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from minimix.disk import atomic, unwritable
 from minimix.errors import OutputError
-from minimix.files import atomic, unwritable
 from minimix.records import Answer, Embed, Messages, Vectors
 
 FOLDER = "journal"

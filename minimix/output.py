@@ -9,9 +9,9 @@ from typing import Any
 from minimix import __version__, prompt
 from minimix.card import card
 from minimix.config import DistillConfig
+from minimix.disk import atomic, write_jsonl
 from minimix.distill import Distilled
 from minimix.extras import need
-from minimix.files import atomic, write_jsonl
 from minimix.formats import write_row
 from minimix.ledger import drop, provenance
 from minimix.pool import Pool

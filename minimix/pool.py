@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from minimix.errors import ConfigError, DataError, FormatError
-from minimix.files import Record, read_records
+from minimix.files import read_records
 from minimix.formats import Parsed, read_row
+from minimix.kinds import Record
 from minimix.progress import Progress, silent
 from minimix.records import Dropped, Place, Sample
 

@@ -6,7 +6,7 @@ Control tokens come from the chat template alone: a sample's text is tokenised a
 
 from collections.abc import Callable, Sequence
 
-from minimix.errors import ModelError
+from minimix.errors import ModelError, brief
 from minimix.extras import need
 from minimix.records import Kind, Messages, Sample, Task
 
@@ -101,5 +101,5 @@ def _render(messages: Sequence[object], template: str, special: Sequence[str]) -
             eos_token=special[1],
         )
     except (errors.TemplateError, TypeError, ValueError) as error:
-        raise ModelError(f"the chat template fails: {' '.join(str(error).split())}") from error
+        raise ModelError(f"the chat template fails: {brief(error)}") from error
     return text

