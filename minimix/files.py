@@ -1,11 +1,12 @@
 """A source by name: a file, a folder, stdin or a hub id, as records."""
 
-import gzip
 import io
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -13,9 +14,10 @@ from minimix.errors import FormatError, brief
 from minimix.extras import need
 from minimix.kinds import BOM, KINDS, SPACE, Record, read_csv, read_json, read_parquet, record
 
-COMPRESSIONS = (".gz", ".zst")
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+FIRST_BYTES = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 STDIN = "-"
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w.-]+)?")
 
 
 def read_records(source: str) -> Iterator[Record]:
@@ -23,28 +25,30 @@ def read_records(source: str) -> Iterator[Record]:
 
     Raises FormatError where a file is missing, empty, or of no kind that minimix reads.
     """
-    if source == STDIN:
-        yield from _read_bytes(source, io.BytesIO(sys.stdin.buffer.read()))
-        return
+    _check_name(source)
     path = Path(source)
-    if path.is_dir():
-        for file in data_files(path):
-            yield from _read_file(file)
-    elif path.exists():
-        yield from _read_file(path)
-    elif HUB_ID.fullmatch(source) and not _kind(path):
-        yield from _read_hub(source)
-    else:
-        raise FormatError(f"{source}: no such file or folder")
+    with _readable(source):
+        if source == STDIN:
+            yield from _read_stdin()
+        elif path.is_dir():
+            for file in data_files(path):
+                yield from _read_file(file)
+        elif path.exists():
+            yield from _read_file(path)
+        elif HUB_ID.fullmatch(source) and not _kind(path):
+            yield from _read_hub(source)
+        else:
+            raise FormatError(f"{source}: no such file or folder")
 
 
 def data_files(folder: Path) -> list[Path]:
     """Return the readable files under `folder` in the order of their names.
 
-    Hidden files and the outputs of earlier runs are passed over. Raises FormatError for none.
+    Hidden files and the outputs of earlier runs are passed over. Raises FormatError for none, and
+    for a folder that may not be looked into.
     """
     found = []
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(n for n in folders if not n.startswith(".") and not _is_output(n))
         paths = [Path(root, name) for name in names if not name.startswith(".")]
         found += [path for path in paths if _kind(path)]
@@ -60,9 +64,9 @@ def stem(source: str) -> str:
     path = Path(source)
     if path.is_dir():
         return path.resolve().name
-    if path.suffix in COMPRESSIONS:
+    if path.suffix.lower() in COMPRESSIONS:
         path = path.with_suffix("")
-    name = path.stem if path.suffix in KINDS else path.name
+    name = path.stem if path.suffix.lower() in KINDS else path.name
     return name.replace(":", "-")
 
 
@@ -82,53 +86,72 @@ def _kind(path: Path) -> str:
     return suffixes[-1] if suffixes and suffixes[-1] in KINDS else ""
 
 
-def _read_file(path: Path) -> Iterator[Record]:
-    kind = _kind(path)
-    if not kind:
-        raise FormatError(f"{path}: expected a file named {_known()}")
-    if not path.stat().st_size:
-        raise FormatError(f"{path}: the file is empty")
+def _check_name(name: str) -> None:
+    """Raise FormatError for a name that no ledger can hold: control characters, or not UTF-8."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        raise FormatError(f"{name!a}: expected a name of plain UTF-8 text; rename it")
+
+
+def _refuse(error: OSError) -> None:
+    raise FormatError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turn what the system or a decompressor says against `name` into a FormatError."""
     try:
-        with path.open("rb") as raw, _decompressed(raw, path.suffix.lower()) as file:
-            yield from KINDS[kind](str(path), file)
-    except (EOFError, gzip.BadGzipFile, _zst_error()) as error:
-        raise FormatError(f"{path}: damaged or truncated ({error})") from error
+        yield
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from error
+        problem = f"cannot be read ({error.strerror})"
+        if not error.strerror:  # not the system's: the decompressor's
+            problem = f"damaged or truncated ({brief(error)})"
+        raise FormatError(f"{name}: {problem}") from error
 
 
-def _zst_error() -> type[Exception]:
-    error: type[Exception] = need("zstandard").ZstdError
-    return error
+def _read_file(path: Path) -> Iterator[Record]:
+    name, kind = str(path), _kind(path)
+    _check_name(name)
+    if not kind:
+        raise FormatError(f"{name}: expected a file named {_known()}")
+    with _readable(name):
+        if not path.stat().st_size:
+            raise FormatError(f"{name}: the file is empty")
+        with path.open("rb") as raw:
+            codec = COMPRESSIONS.get(path.suffix.lower())
+            yield from KINDS[kind](name, _decompressed(raw, codec) if codec else raw)
 
 
-def _decompressed(raw: IO[bytes], suffix: str) -> IO[bytes]:
-    if suffix == ".gz":
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw))
-    if suffix == ".zst":
-        reader = need("zstandard").ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        return io.BufferedReader(reader)
-    return raw
+def _decompressed(raw: IO[bytes], codec: str) -> IO[bytes]:
+    # arrow's streams, because zstandard's own takes a truncated file for a whole one
+    arrow = need("pyarrow")
+    file = arrow.PythonFile(raw, mode="r")
+    return io.BufferedReader(arrow.CompressedInputStream(file, codec))
 
 
-def _read_bytes(name: str, file: IO[bytes]) -> Iterator[Record]:
+def _read_stdin() -> Iterator[Record]:
     """Yield records of bytes that have no name, told by how they begin."""
-    head = file.read(64)
-    file.seek(0)
-    if not head.strip(SPACE):
-        raise FormatError(f"{name}: nothing came in")
-    if head.startswith(b"PAR1"):
-        return read_parquet(name, file)
-    first = head.removeprefix(BOM).lstrip(SPACE)[:1]
-    return (read_json if first in (b"[", b"{") else read_csv)(name, file)
+    data = sys.stdin.buffer.read()
+    for first_bytes, codec in FIRST_BYTES.items():
+        if data.startswith(first_bytes):
+            data = _decompressed(io.BytesIO(data), codec).read()
+            break
+    head = data.removeprefix(BOM).lstrip(SPACE)[:1]
+    if not head:
+        raise FormatError(f"{STDIN}: nothing came in")
+    read = read_json if head in (b"[", b"{") else read_csv
+    if data.startswith(b"PAR1"):
+        read = read_parquet
+    yield from read(STDIN, io.BytesIO(data))
 
 
 def _read_hub(source: str) -> Iterator[Record]:
     """Yield the rows of a data set on the hub, `owner/name` or `owner/name:split`."""
     name, _, split = source.partition(":")
+    datasets, refused = need("datasets"), need("datasets.exceptions").DatasetsError
+    unreached = need("httpx").HTTPError
     try:
-        rows = need("datasets").load_dataset(name, split=split or "train")
-    except (OSError, ValueError, RuntimeError) as error:
+        rows = datasets.load_dataset(name, split=split or "train")
+    except (OSError, ValueError, RuntimeError, refused, unreached) as error:
         raise FormatError(
             f"{source}: no such file or folder, and not to be had from the hub "
             f"({type(error).__name__}: {brief(error)})"

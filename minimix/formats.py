@@ -13,16 +13,12 @@ from minimix.records import KINDS, Dropped, Kind, Place, Sample
 
 Row = Mapping[str, Any]
 
+Turn = tuple[str, str | None]
+
 ROLES = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
+    **dict.fromkeys(("system", "developer"), "system"),
+    **dict.fromkeys(("user", "human"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "model", "bot"), "assistant"),
 }
 ANSWER_TAG = re.compile(r"\s*<answer>(.*)</answer>\s*", re.DOTALL)
 REFERS_BACK = re.compile(
@@ -34,6 +30,7 @@ REFERS_BACK = re.compile(
     re.IGNORECASE,
 )
 FEWEST_WORDS = 4
+KNOWN = "instruction + output, messages, conversations, prompt + completion or question + answer"
 SHAPELESS: dict[tuple[str, ...], str] = {
     ("user",): "a question without an answer",
     ("assistant",): "an answer without a question",
@@ -68,13 +65,17 @@ def read_row(row: Row, place: Place) -> Parsed:
         if shape.fits(row):
             samples, dropped = shape.read(row, place)
             return Parsed(shape.name, tuple(samples), tuple(dropped))
-    known = "instruction, messages, conversations, prompt or question"
-    raise FormatError(f"expected one of {known}, found {', '.join(sorted(map(str, row)))[:120]}")
+    raise FormatError(f"expected {KNOWN}, found {_fields(row)}")
 
 
 def write_row(sample: Sample, shape: str) -> dict[str, Any]:
     """Return `sample` as a row of the shape so named."""
     return SHAPES[shape].write(sample)
+
+
+def _fields(row: Row) -> str:
+    """Return the names of a row's fields on one short line, whatever is in them."""
+    return ", ".join(sorted(map(ascii, row)))[:120] or "no fields"
 
 
 def _text(row: Row, field: str, *, required: bool = True) -> str:
@@ -136,22 +137,28 @@ def _chat(name: str, turns: str, role: str, content: str, names: Mapping[str, st
     return Shape(name, fits, read, write)
 
 
-def _turn(turn: Any, role: str, content: str) -> tuple[str, str | None]:
+def _turn(turn: Any, role: str, content: str) -> Turn:
     """Return a turn's role and text; the text is None where it is a tool's, a picture, or none."""
     if not isinstance(turn, Mapping) or not isinstance(turn.get(role), str):
-        raise FormatError(f"expected turns with '{role}', found {str(turn)[:60]!r}")
-    name, value = turn[role].lower(), turn.get(content)
+        found = _fields(turn) if isinstance(turn, Mapping) else type(turn).__name__
+        raise FormatError(f"expected turns with '{role}', found {found}")
+    name, value = " ".join(turn[role].lower().split())[:20], turn.get(content)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        texts = [part.get("text") for part in value if isinstance(part, Mapping)]
-        plain = len(texts) == len(value) and all(isinstance(text, str) for text in texts)
-        value = "".join(map(str, texts)) if plain else None
+        texts = [text for text in map(_part_text, value) if text is not None]
+        value = "".join(texts) if len(texts) == len(value) else None
     text = value if isinstance(value, str) and value.strip() else None
-    return ROLES.get(name, name), None if turn.get("tool_calls") else text
+    calls = turn.get("tool_calls") or turn.get("function_call")
+    return ROLES.get(name, name), None if calls else text
 
 
-def _exchanges(
-    turns: Sequence[tuple[str, str | None]], place: Place
-) -> tuple[list[Sample], list[Dropped]]:
+def _part_text(part: Any) -> str | None:
+    """Return the text of one part of a content list, None for a picture and the like."""
+    plain = isinstance(part, Mapping) and part.get("type", "text") == "text"
+    text = part.get("text") if plain else None
+    return text if isinstance(text, str) else None
+
+
+def _exchanges(turns: Sequence[Turn], place: Place) -> tuple[list[Sample], list[Dropped]]:
     """Split a chat at its user turns; keep what stands on its own, name why the rest does not."""
     system = "\n".join(text for role, text in turns if role == "system" and text)
     samples: list[Sample] = []
@@ -169,11 +176,9 @@ def _exchanges(
     return samples, dropped
 
 
-def _split(turns: Sequence[tuple[str, str | None]]) -> Iterator[list[tuple[str, str | None]]]:
-    exchange: list[tuple[str, str | None]] = []
-    for turn in turns:
-        if turn[0] == "system":
-            continue
+def _split(turns: Sequence[Turn]) -> Iterator[list[Turn]]:
+    exchange: list[Turn] = []
+    for turn in (turn for turn in turns if turn[0] != "system"):
         if turn[0] == "user" and exchange:
             yield exchange
             exchange = []
@@ -182,11 +187,12 @@ def _split(turns: Sequence[tuple[str, str | None]]) -> Iterator[list[tuple[str, 
         yield exchange
 
 
-def _problem(exchange: Sequence[tuple[str, str | None]], *, first: bool) -> str:
+def _problem(exchange: Sequence[Turn], *, first: bool) -> str:
     """Return why an exchange cannot be a sample of its own, "" where it can."""
     roles = [role for role, _ in exchange]
     if roles != ["user", "assistant"]:
-        return SHAPELESS.get(tuple(roles[:2]), f"expected one answer, found {', '.join(roles)}")
+        several = f"expected one answer, found {', '.join(roles)[:120]}"
+        return SHAPELESS.get(tuple(roles[:2]), several)
     prompt, answer = exchange[0][1], exchange[1][1]
     if prompt is None or answer is None:
         return "a turn without text"
@@ -201,13 +207,9 @@ _ALPACA = _flat("alpaca", "instruction", "input", "output")
 
 
 def _mixture_kind(row: Row) -> Kind | None:
-    for field in ("task_type", "source"):
-        value = row.get(field)
-        name = value.removesuffix("_mixup") if isinstance(value, str) else ""
-        for kind in KINDS:
-            if kind == name:
-                return kind
-    return None
+    values = (row.get("task_type"), row.get("source"))
+    names = [value.removesuffix("_mixup") for value in values if isinstance(value, str)]
+    return next((kind for name in names for kind in KINDS if kind == name), None)
 
 
 def _fits_mixture(row: Row) -> bool:
@@ -217,7 +219,8 @@ def _fits_mixture(row: Row) -> bool:
 def _read_mixture(row: Row, place: Place) -> tuple[list[Sample], list[Dropped]]:
     samples, dropped = _ALPACA.read(row, place)
     tagged = ANSWER_TAG.fullmatch(samples[0].response)
-    response = tagged.group(1).strip() if tagged else samples[0].response
+    answer = tagged.group(1).strip() if tagged else samples[0].response
+    response = _text({"output": answer}, "output")
     return [replace(samples[0], response=response, kind=_mixture_kind(row) or "qa")], dropped
 
 

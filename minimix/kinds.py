@@ -4,8 +4,10 @@ import csv
 import hashlib
 import io
 import json
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import IO, Any
 
 from minimix.disk import record_sha256
@@ -33,17 +35,17 @@ def read_json(name: str, file: IO[bytes]) -> Iterator[Record]:
     if not data.strip(SPACE):
         raise FormatError(f"{name}: the file is empty")
     try:
-        whole = json.loads(_text(name, data))
+        whole = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         if data.lstrip(BOM + SPACE)[:1] == b"{" and b"\n" in data.strip(SPACE):
             yield from read_jsonl(name, io.BytesIO(data))
             return
-        raise FormatError(f"{name}: not JSON ({error or 'nested too deep'})") from error
-    rows = whole.get("data", whole) if isinstance(whole, dict) else whole
-    rows = [rows] if isinstance(rows, dict) else rows
-    if not isinstance(rows, list):
-        raise FormatError(f"{name}: expected an array or {{'data': [...]}}, found {_type(rows)}")
-    for line, row in enumerate(rows, 1):
+        raise FormatError(f"{name}: {_not_json(error)}") from error
+    if isinstance(whole, dict):
+        whole = whole["data"] if isinstance(whole.get("data"), list) else [whole]
+    if not isinstance(whole, list):
+        raise FormatError(f"{name}: expected an array or {{'data': [...]}}, found {_type(whole)}")
+    for line, row in enumerate(whole, 1):
         yield record(name, line, row)
 
 
@@ -63,28 +65,28 @@ def read_jsonl(name: str, file: IO[bytes]) -> Iterator[Record]:
         try:
             row = json.loads(data.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            problem = f"not JSON ({error or 'nested too deep'})"
-            yield _unread(name, line, data, problem)
+            yield _unread(name, line, data, _not_json(error))
         else:
-            yield record(name, line, row)
+            yield record(name, line, row, data)
     if not line:
         raise FormatError(f"{name}: the file is empty")
 
 
 def read_csv(name: str, file: IO[bytes]) -> Iterator[Record]:
-    """Yield the rows of a CSV file with a header line; all cells are text."""
+    """Yield the rows of a CSV file with a header line; all cells are text, blank lines nothing."""
     csv.field_size_limit(CSV_FIELD_LIMIT)
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    reader = csv.reader(text, strict=True)
     line = 0
     try:
-        header = next(reader, [])
-        for line, cells in enumerate(filter(None, reader), 1):
-            if len(cells) == len(header):
-                yield record(name, line, dict(zip(header, cells, strict=True)))
-            else:
-                problem = f"expected {len(header)} cells, found {len(cells)}"
-                yield _unread(name, line, ",".join(cells).encode("utf-8"), problem)
+        with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            rows = filter(_is_filled, csv.reader(text, strict=True))
+            header = next(rows, [])
+            _check_header(name, header)
+            for line, cells in enumerate(rows, 1):
+                if len(cells) == len(header):
+                    yield record(name, line, dict(zip(header, cells, strict=True)))
+                else:
+                    problem = f"expected {len(header)} cells, found {len(cells)}"
+                    yield _unread(name, line, ",".join(cells).encode("utf-8"), problem)
     except (UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{name}:{line + 1}: not CSV in UTF-8 ({error})") from error
 
@@ -102,17 +104,22 @@ def read_parquet(name: str, file: IO[bytes]) -> Iterator[Record]:
             for row in batch.to_pylist():
                 line += 1
                 yield record(name, line, row)
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, OSError, ValueError) as error:
         raise FormatError(f"{name}: not parquet, or damaged ({brief(error)})") from error
 
 
-def record(name: str, line: int, row: Any) -> Record:
-    """Return a record read as `row`, with its hash; unreadable where it is no object or no text."""
+def record(name: str, line: int, row: Any, data: bytes | None = None) -> Record:
+    """Return a record read as `row`, with its hash; unreadable where it is no object or no text.
+
+    `data` are its bytes, where there are such: they are hashed where `row` cannot be.
+    """
     try:
         place = Place(name, line, 0, record_sha256(row))
-    except (UnicodeEncodeError, RecursionError):
-        data = json.dumps(row, sort_keys=True, default=str).encode("ascii")
-        return _unread(name, line, data, "not Unicode text (a lone surrogate)")
+    except (UnicodeEncodeError, RecursionError) as error:
+        problem = "not Unicode text (a lone surrogate)"
+        if isinstance(error, RecursionError):
+            problem = "nested too deep"
+        return _unread(name, line, data or ascii(reprlib.repr(row)).encode("ascii"), problem)
     if not isinstance(row, dict):
         return Record(place, None, f"expected an object, found {_type(row)}")
     return Record(place, row)
@@ -122,11 +129,18 @@ def _unread(name: str, line: int, data: bytes, problem: str) -> Record:
     return Record(Place(name, line, 0, hashlib.sha256(data).hexdigest()), None, problem)
 
 
-def _text(name: str, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{name}: expected UTF-8 text ({error})") from error
+def _not_json(error: Exception) -> str:
+    return f"not JSON ({'nested too deep' if isinstance(error, RecursionError) else error})"
+
+
+def _is_filled(cells: list[str]) -> bool:
+    return len(cells) > 1 or bool("".join(cells).strip())
+
+
+def _check_header(name: str, header: list[str]) -> None:
+    for column, following in pairwise(sorted(filter(None, header))):
+        if column == following:
+            raise FormatError(f"{name}: two columns are named {column[:80]!a}")
 
 
 def _type(value: Any) -> str:

@@ -3,6 +3,7 @@
 Stands above files and formats, which know nothing of each other.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -130,20 +131,18 @@ def _rating(row: Mapping[str, Any], place: Place, ratings: Ratings) -> tuple[str
 
     Raises FormatError for a rating outside its scale, ConfigError for a field without one.
     """
-    compressed, overall = _number(row, COMPRESSED), _number(row, OVERALL)
-    if ratings.field is None and compressed is not None:
-        return COMPRESSED, _scaled(compressed, COMPRESSED, 0.0, HIGHEST)
-    if ratings.field is None and overall is not None:
-        _scaled(overall, OVERALL, 1.0, 10.0)
-        return OVERALL, min(max(overall, 4.0), 9.0) - 4.0
-    for field in [ratings.field] if ratings.field else UNSCALED:
+    for field in [ratings.field] if ratings.field else (COMPRESSED, OVERALL, *UNSCALED):
         value = _number(row, field)
         if value is None:
             continue
-        if ratings.low is not None and ratings.high is not None:
+        named = field == ratings.field or field in UNSCALED
+        if named and ratings.low is not None and ratings.high is not None:
             return field, _scaled(value, field, ratings.low, ratings.high)
-        if ratings.field == COMPRESSED:
+        if field == COMPRESSED:
             return field, _scaled(value, field, 0.0, HIGHEST)
+        if field == OVERALL:
+            _scaled(value, field, 1.0, 10.0)
+            return field, min(max(value, 4.0), 9.0) - 4.0
         if ratings.field:
             raise ConfigError(
                 f"{place}: the scale of '{field}' is not known (found {value:g}); "
@@ -164,12 +163,16 @@ def _looks_rated(row: Mapping[str, Any]) -> list[str]:
 
 def _number(row: Mapping[str, Any], field: str) -> float | None:
     """Return the number at a dotted path, also one written as text (CSV); None for none."""
-    value: Any = row
-    for name in field.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
+    value: Any = row.get(field)  # a column may hold the dotted name as it is
+    if field not in row:
+        value = row
+        for name in field.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         return float(value)
-    except (ValueError, OverflowError):
+    except OverflowError:
+        return math.inf
+    except ValueError:
         return None

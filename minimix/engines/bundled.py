@@ -4,6 +4,7 @@ The package carries Q4_1 weights, whose prefill costs more than twice that of Q4
 requantised on the first start and kept in the cache.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import importlib.util
@@ -73,7 +74,10 @@ def fast_model() -> Path:
             os.fsencode(source), os.fsencode(temporary), ctypes.byref(params)
         )
         if done:
-            raise ModelError(f"{source}: llama.cpp could not requantise it (code {done})")
+            raise ModelError(
+                f"{source}: llama.cpp could not requantise it to {target} (code {done}); "
+                "is there room for it?"
+            )
         temporary.replace(target)
     except OSError as error:
         raise unwritable(target, error) from error
@@ -86,25 +90,34 @@ def can_decode(path: Path, *, repack: bool) -> bool:
     """Whether one decode of the model works here, tried in a child process.
 
     A crash inside llama.cpp (AMX code of some compilers, a bad driver) then costs the child.
-    A success is remembered for this model, machine and build.
+    A success is remembered for this model, machine and build. Raises ModelError where the child
+    did not crash, but said why the model cannot be used.
     """
     key = f"{path.resolve()}\0{path.stat().st_size}\0{repack}\0{_machine()}"
     mark = cache_folder() / "probes" / hashlib.sha256(key.encode()).hexdigest()[:24]
     if mark.exists():
         return True
-    command = [sys.executable, "-m", "minimix.engines.probe", str(path), str(int(repack))]
+    safe = "-P"  # the working folder holds data: nothing in it is imported
+    command = [sys.executable, safe, "-m", "minimix.engines.probe", str(path), str(int(repack))]
     try:
         done = subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         return False
     if done.returncode:
+        _refusal(done.stderr)
         return False
-    try:
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs a probe each time
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
-    except OSError as error:
-        raise unwritable(mark, error) from error
     return True
+
+
+def _refusal(stderr: bytes) -> None:
+    """Raise the ModelError that ended a child process, if it was one."""
+    lines = stderr.decode("utf-8", "replace").splitlines() or [""]
+    _, refused, reason = lines[-1].partition(f"{ModelError.__module__}.{ModelError.__name__}: ")
+    if refused:
+        raise ModelError(reason)
 
 
 def _machine() -> str:

@@ -126,6 +126,9 @@ class LlamaModel:
         if known is None:
             buffer = ctypes.create_string_buffer(256)
             size = self.c.llama_token_to_piece(self.vocab, token, buffer, 256, 0, False)
+            if size < 0:  # a piece of more bytes: the answer is how many
+                buffer = ctypes.create_string_buffer(-size)
+                size = self.c.llama_token_to_piece(self.vocab, token, buffer, -size, 0, False)
             known = self._pieces[token] = buffer.raw[: max(size, 0)]
         return known
 

@@ -7,16 +7,16 @@ embedded engine never makes them in the first place.
 import os
 import random
 import re
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 from minimix.engines.sampling import Sampling, candidate_seed
-from minimix.errors import ModelError
+from minimix.errors import ModelError, brief
 from minimix.extras import need
-from minimix.records import Answer, Engine, Message, Messages
+from minimix.records import Answer, Engine, Finish, Message, Messages
 
 KEY = "OPENAI_API_KEY"
 TIMEOUT_S = 300.0
@@ -24,14 +24,32 @@ TRIES = 5
 WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 BUSY = (408, 429)
-CONTROL = re.compile(r"<(?=[|\uff5c]|/?s>)|\[(?=/?INST\])")
+CONTROL = re.compile(
+    r"<(?=[|\uff5c]|/?s>|</?SYS>>|(?:start|end)_of_\w+>|/?tool_\w+>|extra_id_\d+>"
+    r"|(?:bos|eos|pad|unk|mask|sep|cls)>)"
+    r"|\[(?=/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|gMASK)\])"
+)
+"""Where a control token of a common vocabulary begins: <|im_start|>, </s>, [INST], <eos>."""
+TOO_LONG = re.compile(r"context.{0,3}(?:length|size|window)", re.IGNORECASE)
+"""How servers say that a prompt does not fit: OpenAI, vLLM, llama-server, llama-cpp-python."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How one request ended: an answer's text and finish, or a problem to try again after."""
+
+    text: str = ""
+    finish: Finish = "failed"
+    problem: str = ""
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Server:
     """Where to ask, for which model, and how."""
 
-    client: Any
+    url: Any
+    address: str
     model: str
     sampling: Sampling
     new: int
@@ -40,12 +58,17 @@ class Server:
     def generate(self, chats: Sequence[Messages]) -> Iterator[Answer]:
         """Yield every candidate of every chat as its request ends.
 
-        A request that fails for good yields an answer marked "failed". Raises ModelError where the
-        server refuses what is asked (4xx).
+        A request that fails for good yields an answer marked "failed", a prompt too long for the
+        server one marked "refused". Raises ModelError where the server refuses what is asked (4xx).
         """
-        with ThreadPoolExecutor(self.parallel) as pool:
+        ended = Event()
+        with _client(self.url) as client, ThreadPoolExecutor(self.parallel) as pool:
+
+            def ask(task: int, chat: Messages, candidate: int) -> Answer:
+                return self._ask(client, task, candidate, self._body(chat, candidate), ended)
+
             asked = [
-                pool.submit(self._ask, task, chat, candidate)
+                pool.submit(ask, task, chat, candidate)
                 for task, chat in enumerate(chats)
                 for candidate in range(self.sampling.candidates)
             ]
@@ -53,11 +76,12 @@ class Server:
                 for future in as_completed(asked):
                     yield future.result()
             finally:
+                ended.set()
                 for future in asked:
                     future.cancel()
 
-    def _ask(self, task: int, chat: Messages, candidate: int) -> Answer:
-        body = {
+    def _body(self, chat: Messages, candidate: int) -> dict[str, Any]:
+        return {
             "model": self.model,
             "messages": [escaped(message) for message in chat],
             "max_tokens": self.new,
@@ -65,33 +89,33 @@ class Server:
             "top_p": self.sampling.top_p if candidate else 1.0,
             "seed": candidate_seed(self.sampling.seed, repr(chat).encode(), candidate),
         }
-        for attempt in range(TRIES):
-            problem, wait, reply = self._post(body)
-            if reply is not None:
-                return _read(task, candidate, reply)
-            if attempt + 1 < TRIES:
-                pause = wait or WAIT_S * 2**attempt
-                time.sleep(min(pause, LONGEST_WAIT_S) * random.uniform(0.8, 1.2))  # noqa: S311
-        return Answer(task, candidate, "", "failed", f"{TRIES} tries: {problem}")
 
-    def _post(self, body: dict[str, Any]) -> tuple[str, float, Any]:
-        """Return what went wrong and how long to wait, or the reply."""
-        httpx = need("httpx")
+    def _ask(
+        self, client: Any, task: int, candidate: int, body: dict[str, Any], ended: Event
+    ) -> Answer:
+        for attempt in range(TRIES):
+            reply = self._post(client, body)
+            if reply.finish != "failed":
+                return Answer(task, candidate, reply.text, reply.finish, reply.problem)
+            if attempt + 1 < TRIES:
+                pause = min(reply.wait_s or WAIT_S * 2**attempt, LONGEST_WAIT_S)
+                if ended.wait(pause * random.uniform(1.0, 1.2)):  # noqa: S311
+                    break  # nobody waits for this answer any more
+        return Answer(task, candidate, "", "failed", f"{TRIES} tries: {reply.problem}")
+
+    def _post(self, client: Any, body: dict[str, Any]) -> Reply:
         try:
-            response = self.client.post("chat/completions", json=body)
-        except httpx.TransportError as error:
-            return type(error).__name__, 0.0, None
-        if response.status_code in BUSY or response.status_code >= 500:
-            return f"status {response.status_code}", _retry_after(response), None
-        if response.status_code != 200:
-            raise ModelError(
-                f"{self.client.base_url}: status {response.status_code}: "
-                f"{' '.join(response.text.split())[:200]}"
-            )
-        try:
-            return "", 0.0, response.json()
-        except ValueError:
-            return "a reply that is not JSON", 0.0, None
+            response = client.post("chat/completions", json=body)
+        except need("httpx").RequestError as error:
+            return Reply(problem=type(error).__name__)
+        status = response.status_code
+        if status in BUSY or status >= 500:
+            return Reply(problem=f"status {status}", wait_s=_retry_after(response))
+        if status == 200:
+            return _read(response)
+        if 400 <= status < 500 and TOO_LONG.search(response.text):
+            return Reply(finish="refused", problem=f"status {status}: the prompt does not fit")
+        raise ModelError(f"{self.address}: status {status}: {_said(response)}")
 
 
 def connect(base_url: str, model: str, *, sampling: Sampling, new: int, parallel: int) -> Engine:
@@ -101,42 +125,83 @@ def connect(base_url: str, model: str, *, sampling: Sampling, new: int, parallel
     ModelError where nobody answers there.
     """
     httpx = need("httpx")
-    key = os.environ.get(KEY)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    url = base_url.rstrip("/") + "/"
-    client = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S)
-    if not model:
-        try:
-            reply = client.get("models")
-            reply.raise_for_status()
-            model = str(reply.json()["data"][0]["id"])
-        except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-            raise ModelError(
-                f"{base_url}: no list of models ({type(error).__name__}: {error}); "
-                "is the server up, and does the address end in /v1?"
-            ) from error
-    server = Server(client, model, sampling, new, parallel)
+    try:
+        url = httpx.URL(base_url.rstrip("/") + "/")
+        address = str(url.copy_with(userinfo=b"")).rstrip("/")  # a password stays out of ledgers
+        with _client(url) as client:
+            response = client.get("models", timeout=LONGEST_WAIT_S)
+    except (httpx.InvalidURL, httpx.RequestError) as error:
+        raise ModelError(
+            f"{base_url.rpartition('@')[2]}: nobody answers ({type(error).__name__}: "
+            f"{brief(error)}); is the server up, and is that its address?"
+        ) from error
+    model = model or _first_model(response, address)
+    server = Server(url, address, model, sampling, new, parallel)
     settings = {"parallel": parallel, "model": model}
-    return Engine(server.generate, name=f"{model} at {base_url}", sha256=None, settings=settings)
+    return Engine(server.generate, name=f"{model} at {address}", sha256=None, settings=settings)
 
 
 def escaped(message: Message) -> Message:
     """Return a message whose text holds nothing a server would read as a control token."""
-    return {"role": message["role"], "content": CONTROL.sub(r"\g<0> ", message["content"])}
+    text = CONTROL.sub(r"\g<0> ", _encodable(message["content"]))
+    return {"role": message["role"], "content": text}
 
 
-def _read(task: int, candidate: int, reply: Any) -> Answer:
+def _client(url: Any) -> Any:
+    """Return a client to be closed after use: one list of chats each, so no socket goes stale."""
+    return need("httpx").Client(base_url=url, headers=_headers(), timeout=TIMEOUT_S)
+
+
+def _headers() -> dict[str, str]:
+    """Return what carries the key. httpx would quote a key that no header can hold: not here."""
+    key = os.environ.get(KEY, "").strip()
+    if not all("!" <= sign <= "~" for sign in key):
+        raise ModelError(f"${KEY}: expected printable ASCII without blanks, found other characters")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _first_model(response: Any, address: str) -> str:
+    found = f"status {response.status_code}"
     try:
-        choice = reply["choices"][0]
-        text = choice["message"]["content"] or ""
-        finish = "length" if choice.get("finish_reason") == "length" else "stop"
+        if response.status_code == 200:
+            return str(response.json()["data"][0]["id"])
+    except (ValueError, LookupError, TypeError):
+        found = "a reply of another form"
+    raise ModelError(
+        f"{address}: expected a list of models, found {found}; "
+        "does the address end in /v1? Or name the model: --model NAME"
+    )
+
+
+def _read(response: Any) -> Reply:
+    """Return the answer in a reply with status 200."""
+    try:
+        choice = response.json()["choices"][0]
+        text = choice["message"]["content"]
+        length = choice.get("finish_reason") == "length"
+    except ValueError:
+        return Reply(problem="a reply that is not JSON")
     except (LookupError, TypeError, AttributeError):
-        return Answer(task, candidate, "", "failed", "a reply without choices")
-    if not isinstance(text, str):
-        return Answer(task, candidate, "", "failed", "a reply without text")
-    return Answer(task, candidate, text, "length" if finish == "length" else "stop")
+        return Reply(problem="a reply without choices")
+    if not isinstance(text, str | None):
+        return Reply(problem="a reply without text")
+    return Reply(_encodable(text or ""), "length" if length else "stop")
+
+
+def _said(response: Any) -> str:
+    """Return what a server says of a refusal as one short line, without the key it may quote."""
+    key = os.environ.get(KEY, "").strip()
+    if response.is_redirect:
+        return f"it redirects to {response.headers.get('location', 'nowhere')[:200]}"
+    text = response.text.replace(key, "...") if key else response.text
+    return " ".join(text.split())[:200]
+
+
+def _encodable(text: str) -> str:
+    """Return `text` without lone surrogates, which JSON can carry and UTF-8 can not."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _retry_after(response: Any) -> float:
     value = response.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else 0.0
+    return float(value) if value.isascii() and value.isdigit() else 0.0

@@ -1,0 +1,123 @@
+"""Neighbours, copies, clusters and rarity on vectors that can be checked by hand."""
+
+import numpy as np
+import pytest
+
+from minimix.cluster import group_similar, similarity_floor
+from minimix.dedupe import drop_exact_copies, drop_near_copies
+from minimix.errors import DataError
+from minimix.neighbours import EXACT_BELOW, nearest, nearest_in
+from minimix.plan import plan
+from minimix.rarity import rarity, scaled
+from minimix.records import Cluster, Place, Sample, Vectors
+
+EAST, NORTH = (1.0, 0.0), (0.0, 1.0)
+
+
+def unit(*degrees: float) -> Vectors:
+    radians = np.radians(degrees)
+    return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+def random_units(rows: int, width: int = 24) -> Vectors:
+    vectors = np.random.default_rng(0).normal(size=(rows, width)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def sample(prompt: str, response: str, line: int = 1) -> Sample:
+    return Sample(prompt, response, (Place("f", line, 0, ""),))
+
+
+def test_the_nearest_row_is_the_one_with_the_smallest_angle():
+    rows, cosines = nearest(unit(0, 10, 50), count=1)
+    assert rows.ravel().tolist() == [1, 0, 1]
+    assert cosines[0, 0] == pytest.approx(np.cos(np.radians(10)), abs=1e-6)
+
+
+def test_a_row_is_not_its_own_neighbour_even_among_copies_of_it():
+    rows, _ = nearest(np.repeat(unit(0), 4, axis=0), count=3)
+    assert all(row not in near for row, near in enumerate(rows.tolist()))
+
+
+def test_more_neighbours_than_rows_are_refused():
+    with pytest.raises(DataError, match="more than 3 rows"):
+        nearest(unit(0, 1, 2), count=3)
+    with pytest.raises(DataError, match="found only 2 rows"):
+        nearest_in(unit(0), unit(0, 1), count=3)
+
+
+def test_the_graph_finds_nearly_all_that_exact_search_finds_and_repeats_itself():
+    vectors = random_units(EXACT_BELOW + 100)
+    graph, _ = nearest(vectors, count=5)
+    exact, _ = nearest_in(vectors, vectors, count=5, skip_self=True)
+    shared = [len({*one} & {*two}) for one, two in zip(graph.tolist(), exact.tolist(), strict=True)]
+    assert np.mean(shared) / 5 > 0.9
+    assert np.array_equal(graph, nearest(vectors, count=5)[0])
+
+
+def test_the_lone_point_is_the_rarest():
+    vectors = np.array([EAST, EAST, NORTH, EAST], dtype=np.float32)
+    assert rarity(vectors, neighbours=2).tolist() == [0, 0, 1, 0]
+    assert scaled(np.array([2.0, 4.0, 3.0], dtype=np.float32)).tolist() == [0, 1, 0.5]
+
+
+def test_an_exact_copy_goes_and_names_the_one_that_stays():
+    kept, dropped = drop_exact_copies(
+        [sample("a?", "one", 1), sample("b?", "two", 2), sample(" a? ", "one ", 3)]
+    )
+    assert kept == [0, 1]
+    assert (dropped[0].place.line, dropped[0].reason) == (3, "exact copy of f:1")
+
+
+def test_of_two_near_copies_the_longer_answer_stays():
+    samples = [sample("a?", "one", 1), sample("a?", "one, at length", 2), sample("b?", "two", 3)]
+    kept, dropped = drop_near_copies(samples, unit(0, 1, 90), min_similarity=0.95, seed=0)
+    assert kept == [1, 2]
+    assert dropped[0].place.line == 1
+    assert dropped[0].reason.startswith("f:2 is as good")
+
+
+def test_samples_with_other_numbers_are_no_copies():
+    samples = [sample("What is 2 + 3?", "5"), sample("What is 2 + 4?", "6")]
+    assert drop_near_copies(samples, unit(0, 1), min_similarity=0.9, seed=0)[0] == [0, 1]
+
+
+def test_similar_rows_meet_and_strangers_stay_alone():
+    clusters = group_similar(unit(0, 2, 90, 180), groups=[0] * 4, floor=0.9, seed=0)
+    assert [cluster.rows for cluster in clusters] == [(0, 1)]
+    assert clusters[0].similarity == pytest.approx(np.cos(np.radians(2)), abs=1e-5)
+
+
+def test_rows_of_another_group_never_meet():
+    clusters = group_similar(unit(0, 1, 2, 3), groups=["a", "b", "a", "b"], floor=0.9, seed=0)
+    assert [cluster.rows for cluster in clusters] == [(0, 2), (1, 3)]
+
+
+def test_clusters_have_2_to_5_rows_and_no_pair_below_the_floor():
+    vectors = unit(*np.linspace(0, 40, 60))
+    clusters = group_similar(vectors, groups=[0] * 60, floor=0.995, seed=0)
+    rows = [row for cluster in clusters for row in cluster.rows]
+    assert len(rows) == len(set(rows))
+    for cluster in clusters:
+        block = vectors[list(cluster.rows)]
+        assert 2 <= len(cluster.rows) <= 5
+        assert (block @ block.T).min() >= 0.995
+
+
+def test_one_row_or_none_makes_no_cluster():
+    assert group_similar(unit(0), groups=[0], floor=0.0, seed=0) == []
+
+
+def test_the_floor_lies_above_unrelated_pairs_and_related_ones_do_not_raise_it():
+    strangers = random_units(400, 384)
+    alone = similarity_floor(strangers, seed=0)
+    twins = np.concatenate([strangers[:40], strangers[:40], strangers[:40]])
+    assert 0.2 < alone < 0.4
+    assert similarity_floor(twins, seed=0) == pytest.approx(alone, abs=0.05)
+
+
+def test_the_plan_puts_rating_mass_and_likeness_first():
+    clusters = [Cluster((0, 1), 0.6), Cluster((2, 3), 0.9), Cluster((4, 5, 6), 0.6)]
+    ratings = np.array([1, 1, 1, 1, 2, 2, 2], dtype=np.float32)
+    assert plan(clusters, ratings) == [2, 1, 0]
+    assert plan([], ratings) == []

@@ -1,0 +1,182 @@
+"""Audit, merit, do-no-harm, reward, rater and selection, by values a reader can check."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from minimix.audit import audit, distinct_trigrams, facts, stem
+from minimix.errors import DataError
+from minimix.judge import best, harm, merit
+from minimix.rating import knn_bayes
+from minimix.records import Audit, Draft, Entry, Place, Sample
+from minimix.reward import form, grade, quality
+from minimix.select import select
+
+SOURCES = [
+    Sample("Who were they?", "The Sumerians lived in Iraq.", (Place("f", 1, 0, ""),)),
+    Sample("What did they make?", "They invented writing around 3200 BC.", (Place("f", 2, 0, ""),)),
+]
+
+
+def draft(response: str, prompt: str = "Who were the Sumerians?") -> Draft:
+    return Draft(f"Q: {prompt}\nA: {response}", prompt, response)
+
+
+def test_facts_are_numbers_names_and_content_words():
+    assert facts("In 1969 Armstrong walked on the Moon, 1,200 times.") == {
+        "#1969", "#1200", "@armstrong", "armstrong", "walk", "@moon", "moon", "tim",
+    }  # fmt: skip
+
+
+def test_a_word_keeps_three_letters_of_its_stem():
+    assert [stem(word) for word in ("running", "cities", "bed", "sun's")] == [
+        "runn", "cit", "bed", "sun",
+    ]  # fmt: skip
+
+
+def test_a_faithful_fusion_keeps_all_and_adds_nothing():
+    marks = audit(
+        draft("The Sumerians lived in Iraq and invented writing around 3200 BC."), SOURCES
+    )
+    assert (marks.kept, marks.supported, marks.lost, marks.unsupported) == (1, 1, (), ())
+    assert harm(draft("The Sumerians lived in Iraq and invented writing."), marks) == ""
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        ("The Sumerians lived in Iraq and invented writing around 2300 BC.", "2300"),
+        ("The Sumerians lived in Iraq, Iran, and invented writing around 3200 BC.", "iran"),
+        ("The Sumerians lived in Iraq.", "keeps only"),
+        ("The Sumerians invented writing. " * 8, "loops"),
+        ("Yes.", "no question and answer"),
+        ("The Sumerians lived in Iraq, invented writing around 3200 BC, ate bread, drank beer, "
+         "wore wool, sailed boats, built towers, traded copper", "have a source"),
+    ],
+)  # fmt: skip
+def test_what_harms_is_named(response, reason):
+    one = draft(response)
+    assert reason in harm(one, audit(one, SOURCES))
+
+
+def test_a_loop_shows_in_its_trigrams():
+    assert distinct_trigrams("a b c d") == 1
+    assert distinct_trigrams("a b a b a b") == 0.5
+    assert distinct_trigrams("a b") == 1
+
+
+def test_copying_one_source_is_measured():
+    assert audit(draft("The Sumerians lived in Iraq."), SOURCES).copied == 1
+
+
+def test_an_empty_draft_keeps_nothing():
+    marks = audit(Draft("", "", ""), SOURCES)
+    assert (marks.kept, marks.supported) == (0, 0)
+
+
+def test_the_best_candidate_is_clean_before_it_is_anything_else():
+    drafts = [
+        draft("The Sumerians lived in Iraq, Iran, and invented writing around 3200 BC."),
+        draft("The Sumerians lived in Iraq and invented writing around 3200 BC."),
+        draft("The Sumerians invented writing around 3200 BC."),
+    ]
+    assert best(drafts, [audit(one, SOURCES) for one in drafts]) == 1
+
+
+def test_merit_is_the_harmonic_mean_times_distinct_and_a_bonus_for_form():
+    marks = Audit(kept=0.5, supported=1.0, distinct=0.9, copied=0.0)
+    assert merit(draft("x"), marks) == pytest.approx(2 / 3 * 0.9 + 0.2)
+    assert merit(replace(draft("x"), problems=("no A:",)), marks) == pytest.approx(0.6)
+
+
+def test_quality_comes_in_the_paper_s_tiers():
+    assert [quality(rating) for rating in (5, 4, 3.99, 3, 2.99)] == [1, 1, 0.3, 0.3, 0]
+
+
+def test_form_is_half_for_tags_and_half_for_the_pattern():
+    assert form(draft("x")) == 1
+    assert form(replace(draft("x"), problems=("no </answer>",))) == 0.5
+    assert form(replace(draft("x"), problems=("no A:",))) == 0.5
+    assert form(replace(draft("x"), problems=("no <answer>", "no A:"))) == 0
+
+
+def test_alignment_is_none_without_a_reference_and_0_or_1_with_one():
+    ratings = np.array([4.5, 1.0], dtype=np.float32)
+    assert [reward.alignment for reward in grade([draft("x")] * 2, ratings)] == [None, None]
+    near = np.array([0.85, 0.5], dtype=np.float32)
+    assert [reward.alignment for reward in grade([draft("x")] * 2, ratings, near)] == [1, 0]
+
+
+def library(classes: list[int]) -> knn_bayes.Library:
+    rng = np.random.default_rng(0)
+    centres = np.eye(6, dtype=np.float32)[classes]
+    vectors = centres + 0.05 * rng.normal(size=centres.shape).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return knn_bayes.fit(vectors.astype(np.float32), np.array(classes))
+
+
+def test_a_sample_among_fours_is_rated_four_and_among_zeros_zero():
+    rows = np.eye(6, dtype=np.float32)[[4, 0]]
+    rated = knn_bayes.expected_class(library([0] * 40 + [4] * 40), rows)
+    assert rated.tolist() == pytest.approx([4, 0], abs=0.05)
+
+
+def test_a_library_comes_back_from_disk_nearly_the_same(tmp_path):
+    saved = library([0] * 30 + [2] * 30 + [5] * 30)
+    knn_bayes.save(saved, tmp_path / "library.npz")
+    loaded = knn_bayes.load(tmp_path / "library.npz")
+    assert np.abs(loaded.embeddings - saved.embeddings).max() < 0.01
+    assert loaded.classes.tolist() == saved.classes.tolist()
+    assert np.allclose(loaded.transitions.sum(axis=1), 1)
+
+
+def test_a_file_that_is_no_library_is_refused(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"no")
+    with pytest.raises(DataError, match="not a rated library"):
+        knn_bayes.load(tmp_path / "x.npz")
+
+
+def test_the_bundled_library_holds_dolly_rows_of_all_classes():
+    bundled = knn_bayes.load()
+    assert bundled.embeddings.shape == (len(bundled.classes), 384)
+    assert len(bundled.classes) > 7_000
+    assert set(bundled.classes.tolist()) == {0, 1, 2, 3, 4, 5}
+
+
+def entry(origin, rating: float, rarity: float, name: str) -> Entry:
+    return Entry(Sample(name, "x", (Place("f", 1, 0, ""),)), origin, rating, rarity)
+
+
+def names(selection) -> list[str]:
+    return [one.sample.instruction for one in selection.entries]
+
+
+ORIGINALS = [entry("original", 4.1, 0.1, "o1"), entry("original", 4.5, 0.1, "o2"),
+             entry("original", 4.1, 0.9, "o3")]  # fmt: skip
+FUSIONS = [entry("fusion", 3.0, 0.9, "f1"), entry("fusion", 4.2, 0.2, "f2"),
+           entry("fusion", 4.2, 0.5, "f3")]  # fmt: skip
+STAND_INS = [entry("best_source", 2.0, 0.5, "s1"), entry("best_source", 3.0, 0.5, "s2")]
+
+
+def test_the_mix_takes_the_best_of_both():
+    chosen = select(ORIGINALS, FUSIONS, STAND_INS, budget=4, mix=0.5)
+    assert names(chosen) == ["o2", "o3", "f3", "f2"]
+    assert chosen.notes == ()
+
+
+def test_originals_fill_in_for_missing_fusions_and_it_is_said():
+    chosen = select(ORIGINALS, [], [], budget=3, mix=0.5)
+    assert names(chosen) == ["o2", "o3", "o1"]
+    assert chosen.notes == ("2 fusions were wanted, 0 were good enough",)
+
+
+def test_stand_ins_come_last_and_fill_only_what_is_left():
+    chosen = select(ORIGINALS[:1], FUSIONS[:1], STAND_INS, budget=3, mix=0.5)
+    assert names(chosen) == ["o1", "f1", "s2"]
+    assert "1 best sources stand in for clusters without a good fusion" in chosen.notes
+
+
+def test_a_budget_that_cannot_be_filled_is_said():
+    chosen = select([], [], STAND_INS[:1], budget=9, mix=0.5)
+    assert chosen.notes[-1] == "the budget of 9 could not be filled: 1 rows"

@@ -1,0 +1,100 @@
+"""Rules about the code itself, so that review need not repeat them."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import minimix
+from minimix.cli import COMMANDS, cli
+
+PACKAGE = Path(minimix.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LAYERS = [
+    {"errors"},
+    {"extras", "records", "progress"},
+    {"config", "disk"},
+    {"kinds", "prompt", "parse", "formats", "neighbours"},
+    {"files", "embed"},
+    {"pool", "dedupe", "rating", "cluster", "rarity", "journal", "engines"},
+    {"audit", "reward", "plan", "judge", "select", "card", "report"},
+    {"ledger", "prepare"},
+    {"fuse"},
+    {"distill"},
+    {"output"},
+    {"run", "tracing", "health"},
+    {"cli"},
+]
+LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names}
+HEAVY = {"torch", "transformers", "sentence_transformers", "hnswlib", "llama_cpp", "datasets"}
+
+
+def place(path: Path) -> str:
+    """Return the top-level module or package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    tree = ast.walk(ast.parse(path.read_text()))
+    froms = [(n.module or "", n.names) for n in tree if isinstance(n, ast.ImportFrom)]
+    found = {module.split(".")[1] for module, _ in froms if module.startswith("minimix.")}
+    return found | {name.name for module, names in froms if module == "minimix" for name in names}
+
+
+def test_every_module_has_a_layer():
+    assert {place(path) for path in MODULES} - {"__init__", "__main__"} == set(LEVEL)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_import_only_from_lower_layers(path):
+    own = place(path)
+    if own in {"__init__", "__main__"}:
+        return
+    wrong = {name for name in imported(path) - {own, "__version__"} if LEVEL[name] >= LEVEL[own]}
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_stay_short(path):
+    assert len(path.read_text().splitlines()) <= 250
+
+
+def test_only_the_command_line_prints():
+    outside = [path for path in MODULES if place(path) != "cli"]
+    assert not [path for path in outside if "print(" in path.read_text()]
+
+
+def test_the_command_line_imports_nothing_heavy():
+    code = (
+        f"import minimix.cli, sys, json; print(json.dumps(sorted({HEAVY!r} & sys.modules.keys())))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_command_line_is_imported_within_150_ms():
+    code = (
+        "import time; t = time.perf_counter(); import minimix.cli; print(time.perf_counter() - t)"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True) for _ in range(5)]
+    assert statistics.median(float(run.stdout) for run in runs) < 0.150
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_has_help(name):
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.help
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    assert all(option.help for option in options)
+
+
+def test_extras_are_named_in_pyproject():
+    text = (PACKAGE.parent / "pyproject.toml").read_text()
+    from minimix.health import EXTRAS
+
+    assert all(f"\n{extra} = [" in text for extra in EXTRAS)
