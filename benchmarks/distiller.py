@@ -49,6 +49,24 @@ def outcomes(
     return found
 
 
+def judged(
+    prepared: Prepared, clusters: list[Cluster], answers: list[Answer]
+) -> list[list[tuple[bool, bool, bool]]]:
+    """Return for each task and candidate: well-formed, clean, and rated above its best source."""
+    embed, library = load_embedder().embed, knn_bayes.load()
+    marks = []
+    for number, cluster in enumerate(clusters):
+        own = sorted((a for a in answers if a.task == number), key=lambda a: a.candidate)
+        best_source = max(float(prepared.rated[row]) for row in cluster.rows)
+        row = []
+        for formed, clean, sample in outcomes(prepared, cluster, own):
+            vectors = embed([sample.text] if sample else [])
+            rated = knn_bayes.expected_class(library, vectors).tolist() or [-1.0]
+            row.append((formed, clean, rated[0] > best_source))
+        marks.append(row)
+    return marks
+
+
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -68,19 +86,7 @@ def main() -> None:
     answers = list(engine.generate([to_messages(prepared.task(c)) for c in chosen]))
     seconds = time.monotonic() - start
     print(f"{len(answers)} answers in {seconds:.0f} s", file=sys.stderr)
-    embed, library = load_embedder().embed, knn_bayes.load()
-    marks = []
-    for number, cluster in enumerate(chosen):
-        own = sorted((a for a in answers if a.task == number), key=lambda a: a.candidate)
-        best_source = max(float(prepared.rated[row]) for row in cluster.rows)
-        row = []
-        for formed, clean, sample in outcomes(prepared, cluster, own):
-            above = False
-            if sample:
-                vectors = embed([sample.text])
-                above = float(knn_bayes.expected_class(library, vectors)[0]) > best_source
-            row.append((formed, clean, above))
-        marks.append(row)
+    marks = judged(prepared, chosen, answers)
     figures = {
         str(n): {
             "well_formed": _share([any(m[0] for m in row[:n]) for row in marks]),

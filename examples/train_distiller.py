@@ -239,8 +239,7 @@ def train(model: Any, pairs: list[Pair], checkpoint: Path, minutes: float) -> No
         step, spent = state["step"], state["seconds"]
     model.train()
     order = batches(pairs)
-    losses: list[float] = []
-    start = time.monotonic() - spent
+    start, losses = time.monotonic() - spent, list[float]()
     while step < len(order) and time.monotonic() - start < minutes * 60:
         done = max(step / len(order), (time.monotonic() - start) / (minutes * 60))
         rate = RATE * min(1, (step + 1) / 10) * 0.5 * (1 + math.cos(math.pi * done))

@@ -38,6 +38,8 @@ its reason in `dropped.jsonl`.
 {notes}
 ## Made with
 {settings}
+
+All settings, the model's hash and all versions stand in `run.yaml`.
 """
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 LARGEST = "n>1M"
@@ -51,7 +53,10 @@ def card(
     notes: Sequence[str],
     settings: Mapping[str, Any],
 ) -> str:
-    """Return the card of a run; `made_by` names version, model and rater."""
+    """Return the card of a run.
+
+    `made_by` names version, model and rater; `settings` are those worth a reader's time.
+    """
     size = next((label for rows, label in SIZES if counts["final"] < rows), LARGEST)
     lines = "\n".join(f"- {key}: `{value}`" for key, value in settings.items())
     return CARD.format(

@@ -24,6 +24,7 @@ DROPPED = "dropped.jsonl"
 REPORT = "report.html"
 CARD = "README.md"
 RUN = "run.yaml"
+DEFAULTS = DistillConfig().flat()
 PACKAGES = ("llama-cpp-python", "sentence-transformers", "torch", "hnswlib", "numpy")
 
 
@@ -54,7 +55,8 @@ def write_output(
     settings = {**config.flat(), "format": shape}
     name = f"{folder.name.removesuffix('.distilled')}, distilled"
     made_by = {"version": __version__, "model": engine.name, "rater": models.rater}
-    text = card(result.counts, name=name, made_by=made_by, notes=result.notes, settings=settings)
+    told = {key: value for key, value in settings.items() if _worth_telling(key, value)}
+    text = card(result.counts, name=name, made_by=made_by, notes=result.notes, settings=told)
     with atomic(folder / CARD) as file:
         file.write(text)
     run: dict[str, Any] = {
@@ -70,6 +72,11 @@ def write_output(
         need("yaml").safe_dump(run, file, sort_keys=False, allow_unicode=True)
     with atomic(folder / REPORT) as file:
         file.write(_report(result, name, settings, _facts(result, run)))
+
+
+def _worth_telling(name: str, value: Any) -> bool:
+    """Whether a card names a setting: those of the set itself, and what is not the default."""
+    return name in ("seed", "budget", "mix") or value != DEFAULTS.get(name)
 
 
 def _report(

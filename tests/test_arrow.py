@@ -151,7 +151,8 @@ def test_a_sample_in_no_ledger_is_an_error():
 
 
 def test_a_second_start_takes_finished_cohorts_from_the_journal(tmp_path):
-    first, second = [], []
+    first: list[int] = []
+    second: list[int] = []
     whole = run(tmp_path, near_rows(), use=models(calls=first))
     again = run(tmp_path, near_rows(), use=models(calls=second))
     assert (len(first) > 0, second) == (True, [])

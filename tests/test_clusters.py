@@ -21,7 +21,8 @@ def unit(*degrees: float) -> Vectors:
 
 def random_units(rows: int, width: int = 24) -> Vectors:
     vectors = np.random.default_rng(0).normal(size=(rows, width)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    norms: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / norms
 
 
 def sample(prompt: str, response: str, line: int = 1) -> Sample:

@@ -139,9 +139,7 @@ def test_a_truncated_model_is_one_line(tmp_path):
     assert "cut.gguf: llama.cpp cannot load it (truncated" in line
 
 
-@pytest.mark.parametrize(
-    "content", [None, b"", b"GGUF", b"no model at all, but long enough for one"]
-)
+@pytest.mark.parametrize("content", [None, b"", b"GGUF", b"no model, but as long as a header"])
 def test_a_file_that_is_no_model_is_one_line(tmp_path, content):
     if content is not None:
         (tmp_path / "not.gguf").write_bytes(content)
@@ -154,7 +152,6 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path, content):
     [
         ("budgt: 3", "budgt: no such setting"),
         ("- 1", "expected settings"),
-        ("a: [", "not YAML"),
         ("mix: 7", "mix: expected 0..1"),
     ],
 )

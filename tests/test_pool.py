@@ -95,6 +95,13 @@ def test_a_single_object_is_one_record_even_with_a_field_named_data(pool_of):
     assert len(pool_of({**GOOD, "data": "of last year"}, name="a.json").samples) == 1
 
 
+def test_a_utf_16_file_has_not_one_readable_record(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(json.dumps(GOOD).encode("utf-16"))
+    with pytest.raises(FormatError, match=r"none of 1 records can be read .*not JSON"):
+        read_pool(str(path))
+
+
 def test_only_so_many_records_are_read(pool_of):
     assert (pool_of(*[GOOD] * 9, limit=4).records, pool_of(GOOD, limit=4).records) == (4, 1)
 

@@ -17,8 +17,8 @@ from minimix.records import Messages
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
-KV_BYTES = 2 * 2
-"""Bytes of the cache for one value of K and one of V, in f16."""
+VALUE_BYTES = 2
+"""Bytes of one value in the key-value cache: f16."""
 
 
 class LlamaModel:
@@ -87,9 +87,14 @@ class LlamaModel:
     def cache_bytes(self) -> int:
         """Bytes of key-value cache one token takes in f16."""
         c, model = self.c, self.pointer
-        head = c.llama_model_n_embd(model) // c.llama_model_n_head(model)
-        values = c.llama_model_n_layer(model) * c.llama_model_n_head_kv(model) * head
-        return int(values) * KV_BYTES
+        usual = c.llama_model_n_embd(model) // max(1, c.llama_model_n_head(model))
+        architecture = self._metadata("general.architecture")
+        widths = [
+            int(self._metadata(f"{architecture}.attention.{name}_length") or usual)
+            for name in ("key", "value")  # some models have wider heads than their width says
+        ]
+        heads = c.llama_model_n_layer(model) * c.llama_model_n_head_kv(model)
+        return int(heads * sum(widths)) * VALUE_BYTES
 
     @cached_property
     def template(self) -> str:
@@ -135,6 +140,12 @@ class LlamaModel:
     def ends(self, token: int) -> bool:
         """Whether the model ends its turn with this token."""
         return bool(self.c.llama_vocab_is_eog(self.vocab, token))
+
+    def _metadata(self, key: str) -> str:
+        """Return a value of the file's metadata as text, "" for none."""
+        buffer = ctypes.create_string_buffer(64)
+        size = self.c.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
 
     def _text(self, which: Any) -> str:
         token = which(self.vocab)
