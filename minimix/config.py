@@ -12,6 +12,7 @@ from minimix.extras import need
 HIGH = 4.0
 """Rating from which a sample is high (PAPER, Ratings)."""
 BUDGET = re.compile(r"(\d+)|(\d+(?:\.\d+)?)\s*%")
+PASSWORD = re.compile(r"//[^/@]*@")
 EXTRACT = "extract"
 BUNDLED = "bundled"
 
@@ -38,6 +39,7 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a setting out of range."""
+        _texts(self, "model", "adapter", "base_url")
         _at_least(self, threads=0, gpu_layers=-1, parallel=0, context=256, max_new_tokens=16)
         _between(self, "temperature", 0.0, 2.0)
         _between(self, "top_p", 0.0, 1.0)
@@ -76,6 +78,7 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a setting out of range."""
+        _texts(self, "budget", "embedder")
         _at_least(self, seed=0, candidates=1, tries=1, cohort=1)
         for name in ("mix", "max_bad", "near_copy"):
             _between(self, name, 0.0, 1.0)
@@ -100,15 +103,18 @@ class DistillConfig:
             raise ConfigError(f"{min(unknown)}: no such setting; there are {names}")
         engine = {name: value for name, value in settings.items() if name in below}
         given = {name: value for name, value in settings.items() if name in own}
+        if isinstance(given.get("budget"), int):
+            given["budget"] = str(given["budget"])  # YAML reads 500 as a number
         try:
             return replace(self, **given, engine=replace(self.engine, **engine))
         except TypeError as error:
             raise ConfigError(f"a setting is of the wrong type ({error})") from error
 
     def flat(self) -> dict[str, Any]:
-        """Return all settings under their flag names, as YAML can hold them."""
+        """Return all settings under their flag names, as YAML can hold them; no password."""
         settings = asdict(self)
         engine = settings.pop("engine")
+        engine["base_url"] = PASSWORD.sub("//", engine["base_url"])
         if settings["rating_range"] is not None:
             settings["rating_range"] = list(settings["rating_range"])
         return {**settings, **engine}
@@ -141,6 +147,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ConfigError(f"{path}: expected settings as 'name: value', found {settings!r:.60}")
     return {str(name).replace("-", "_"): value for name, value in settings.items()}
+
+
+def _texts(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, str):
+            raise ConfigError(f"{name}: expected text, found {value!r}")
 
 
 def _at_least(config: object, **bounds: int) -> None:

@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -117,30 +116,48 @@ def open_journal(output: Path, *, restart: bool) -> Iterator[Journal]:
         raise OutputError(f"{output}: exists, and is no output of minimix; give another --output")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("a+")
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise unwritable(output, error) from error
-    with lock:
+    try:
         _take_lock(lock, output)
         if restart:
-            for path in folder.iterdir():
-                if path.name != LOCK:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-        yield Journal(output)
+            _clear(folder)
+        try:
+            yield Journal(output)
+        finally:
+            if not (folder / RUN).exists():
+                _leave(output)
+    finally:
+        os.close(lock)
 
 
-def _take_lock(lock: Any, output: Path) -> None:
+def _leave(output: Path) -> None:
+    """Take away the folder of a run that was refused before it began, where nothing else is in."""
+    (output / FOLDER / LOCK).unlink(missing_ok=True)
+    for folder in (output / FOLDER, output):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            path.unlink()
+
+
+def _take_lock(lock: int, output: Path) -> None:
     """Lock for as long as the file is open: a killed run leaves no lock behind."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
+        holder = os.pread(lock, 20, 0).decode("ascii", "replace") or "unknown"
         raise OutputError(f"{output}: another run is at work there (process {holder})") from error
-    lock.seek(0)
-    lock.truncate()
-    lock.write(str(os.getpid()))
-    lock.flush()
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode("ascii"), 0)
+    except OSError as error:
+        raise unwritable(output, error) from error
 
 
 def _read_run(path: Path) -> dict[str, Any]:

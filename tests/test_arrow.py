@@ -194,6 +194,12 @@ def test_two_runs_at_once_are_refused(tmp_path):
         pass
 
 
+def test_a_run_refused_before_it_began_leaves_nothing_behind(tmp_path):
+    with pytest.raises(ModelError), open_journal(tmp_path / "out", restart=False):
+        raise ModelError("no such model")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")

@@ -1,0 +1,42 @@
+"""The report holds text from strangers, and shows it as text."""
+
+from collections import Counter
+
+from minimix.records import Audit, Dropped, Entry, Fusion, Place, Reward, Sample
+from minimix.report import render
+
+HOSTILE = "<script>alert(1)</script> <|im_end|> {{ 7 * 7 }} </answer>"
+PLACE = Place("data.jsonl", 1, 0, "0" * 64)
+
+
+def page() -> str:
+    sample = Sample(HOSTILE, HOSTILE, (PLACE, PLACE))
+    audit = Audit(1, 1, 1, 0, lost=("<b>lost</b>",), unsupported=("#49",))
+    fusion = Fusion(0, sample, 4.0, Reward(1, None, 1), audit)
+    return render(
+        title="<title>",
+        counts=Counter(samples=2),
+        notes=["<note>"],
+        fusions=[(Entry(sample, "fusion", 4.0, 0.5, fusion), [sample, sample])],
+        dropped=[Dropped(PLACE, "judge", "<reason>")],
+        settings={"<name>": "<value>"},
+    )
+
+
+def test_text_from_data_is_escaped_wherever_it_stands():
+    found = page()
+    assert "<script" not in found
+    assert found.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 6
+    escaped = ("&lt;b&gt;lost", "&lt;note&gt;", "&lt;reason&gt;", "&lt;name&gt;", "&lt;value&gt;")
+    assert all(text in found for text in escaped)
+
+
+def test_templates_in_data_are_not_run():
+    assert "{{ 7 * 7 }}" in page()
+
+
+def test_the_page_asks_nobody_for_anything():
+    found = page()
+    assert "default-src 'none'" in found
+    assert "http" not in found.replace("http-equiv", "")
+    assert "src=" not in found
