@@ -47,12 +47,13 @@ def facts(text: str) -> frozenset[str]:
 
 
 def stem(word: str) -> str:
-    """Return a lower-case word without its commonest endings, never shorter than 3 letters."""
+    """Return a lower-case word without its commonest ending, never shorter than 3 letters."""
     word = word.replace("\u2019", "'").removesuffix("'s")
     for suffix in SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) >= SHORTEST_STEM:
-            return word.removesuffix(suffix)
-    return word
+            word = word.removesuffix(suffix)
+            break
+    return word[:-1] if word.endswith("e") and len(word) > SHORTEST_STEM else word
 
 
 def audit(draft: Draft, sources: Sequence[Sample]) -> Audit:
@@ -61,6 +62,8 @@ def audit(draft: Draft, sources: Sequence[Sample]) -> Audit:
     kept = |facts(answers of the sources) ∩ facts(draft)| / |facts(answers of the sources)|;
     supported = |facts(draft) ∩ facts(sources, prompts included)| / |facts(draft)|; a name also
     counts as found where its word is. Both are 0 for a draft without facts.
+    asked = min over sources of |facts(source's prompt) ∩ facts(draft's prompt)| / |facts(source's
+    prompt)|: an answer to what nobody asks teaches the wrong thing. 1 for a kind without prompts.
     """
     own = facts(f"{draft.prompt}\n{draft.response}")
     given = facts("\n".join(f"{sample.prompt}\n{sample.response}" for sample in sources))
@@ -70,11 +73,20 @@ def audit(draft: Draft, sources: Sequence[Sample]) -> Audit:
     return Audit(
         kept=1 - len(lost) / len(wanted) if wanted and own else 0.0,
         supported=1 - len(unsupported) / len(own) if own else 0.0,
+        asked=min((_asked(draft.prompt, sample.prompt) for sample in sources), default=1.0),
         distinct=distinct_trigrams(draft.response),
         copied=max((_copied(draft.response, sample.response) for sample in sources), default=0.0),
         lost=tuple(sorted(lost)[:LONGEST_LIST]),
         unsupported=tuple(sorted(unsupported)[:LONGEST_LIST]),
     )
+
+
+def _asked(prompt: str, source: str) -> float:
+    """Return the share of a source's question that a draft's question asks too."""
+    wanted = facts(source)
+    if not prompt or not wanted:
+        return 1.0
+    return 1 - len(_missing(wanted, facts(prompt))) / len(wanted)
 
 
 def distinct_trigrams(text: str) -> float:

@@ -6,6 +6,7 @@ from minimix.records import Audit, Draft
 
 LEAST_KEPT = 0.6
 LEAST_SUPPORTED = 0.85
+LEAST_ASKED = 0.25
 LEAST_DISTINCT = 0.8
 FEWEST_WORDS = 3
 WELL_FORMED = 0.2
@@ -32,6 +33,7 @@ def harm(draft: Draft, audit: Audit) -> str:
         ),
         f"numbers or names without a source: {', '.join(figures[:3])}": bool(figures),
         f"only {audit.supported:.0%} of its facts have a source": audit.supported < LEAST_SUPPORTED,
+        f"asks only {audit.asked:.0%} of what a source asks": audit.asked < LEAST_ASKED,
         f"keeps only {audit.kept:.0%} of the facts": audit.kept < LEAST_KEPT,
     }
     return next((fault for fault, found in faults.items() if found), "")

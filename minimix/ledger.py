@@ -40,6 +40,7 @@ def provenance(entry: Entry, *, engine: Engine, seed: int) -> dict[str, Any]:
             "version": audit.VERSION,
             "kept": round(marks_of.kept, DIGITS),
             "supported": round(marks_of.supported, DIGITS),
+            "asked": round(marks_of.asked, DIGITS),
             "distinct": round(marks_of.distinct, DIGITS),
             "copied": round(marks_of.copied, DIGITS),
             "lost": list(marks_of.lost),

@@ -164,13 +164,15 @@ class Audit:
     """What a draft did with its sources' facts.
 
     `lost` are facts of the sources it does not hold, `unsupported` its own facts without a source.
-    `kept`, `supported`, `distinct` and `copied` are shares in 0..1: of the sources' facts found in
-    the draft, of the draft's facts found in the sources, of its word trigrams that do not repeat,
-    and of its words that stand in one source in the same order.
+    The others are shares in 0..1: `kept` of the sources' facts found in the draft, `supported` of
+    the draft's facts found in the sources, `asked` of the words of a source's question found in
+    the draft's (the least of all sources), `distinct` of its word trigrams, once each, and
+    `copied` of those that stand in one source.
     """
 
     kept: float
     supported: float
+    asked: float
     distinct: float
     copied: float
     lost: tuple[str, ...] = ()

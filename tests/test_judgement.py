@@ -14,8 +14,12 @@ from minimix.reward import form, grade, quality
 from minimix.select import select
 
 SOURCES = [
-    Sample("Who were they?", "The Sumerians lived in Iraq.", (Place("f", 1, 0, ""),)),
-    Sample("What did they make?", "They invented writing around 3200 BC.", (Place("f", 2, 0, ""),)),
+    Sample("Who were the Sumerians?", "The Sumerians lived in Iraq.", (Place("f", 1, 0, ""),)),
+    Sample(
+        "What did the Sumerians make?",
+        "They invented writing around 3200 BC.",
+        (Place("f", 2, 0, ""),),
+    ),
 ]
 
 
@@ -30,8 +34,9 @@ def test_facts_are_numbers_names_and_content_words():
 
 
 def test_a_word_keeps_three_letters_of_its_stem():
-    assert [stem(word) for word in ("running", "cities", "bed", "sun's")] == [
-        "runn", "cit", "bed", "sun",
+    words = ("running", "cities", "bed", "sun's", "make", "making")
+    assert [stem(word) for word in words] == [
+        "runn", "cit", "bed", "sun", "mak", "mak",
     ]  # fmt: skip
 
 
@@ -66,6 +71,18 @@ def test_a_loop_shows_in_its_trigrams():
     assert distinct_trigrams("a b") == 1
 
 
+def test_an_answer_to_what_nobody_asks_is_refused():
+    sources = [
+        Sample("What is sleet?", "Sleet is frozen rain.", (Place("f", 1, 0, ""),)),
+        Sample("When do avalanches occur?", "Avalanches follow snow.", (Place("f", 2, 0, ""),)),
+    ]
+    both = "Sleet is frozen rain. Avalanches follow snow."
+    narrow, wide = draft(both, "What is sleet?"), draft(both, "What is sleet, and an avalanche?")
+    assert harm(narrow, audit(narrow, sources)) == "asks only 0% of what a source asks"
+    assert audit(wide, sources).asked == pytest.approx(1 / 2)
+    assert harm(wide, audit(wide, sources)) == ""
+
+
 def test_copying_one_source_is_measured():
     assert audit(draft("The Sumerians lived in Iraq."), SOURCES).copied == 1
 
@@ -85,7 +102,7 @@ def test_the_best_candidate_is_clean_before_it_is_anything_else():
 
 
 def test_merit_is_the_harmonic_mean_times_distinct_and_a_bonus_for_form():
-    marks = Audit(kept=0.5, supported=1.0, distinct=0.9, copied=0.0)
+    marks = Audit(kept=0.5, supported=1.0, asked=1.0, distinct=0.9, copied=0.0)
     assert merit(draft("x"), marks) == pytest.approx(2 / 3 * 0.9 + 0.2)
     assert merit(replace(draft("x"), problems=("no A:",)), marks) == pytest.approx(0.6)
 

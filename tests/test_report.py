@@ -11,7 +11,7 @@ PLACE = Place("data.jsonl", 1, 0, "0" * 64)
 
 def page() -> str:
     sample = Sample(HOSTILE, HOSTILE, (PLACE, PLACE))
-    audit = Audit(1, 1, 1, 0, lost=("<b>lost</b>",), unsupported=("#49",))
+    audit = Audit(1, 1, 1, 1, 0, lost=("<b>lost</b>",), unsupported=("#49",))
     fusion = Fusion(0, sample, 4.0, Reward(1, None, 1), audit)
     return render(
         title="<title>",
