@@ -87,6 +87,14 @@ def test_the_first_start_makes_a_fast_copy_of_the_checked_package_file():
     assert can_decode(fast_model(), repack=True) or can_decode(fast_model(), repack=False)
 
 
+def test_a_copy_that_has_changed_is_made_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINIMIX_CACHE", str(tmp_path))
+    path = fast_model()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"?")
+    assert fast_model().read_bytes() == whole
+
+
 def test_a_truncated_or_foreign_file_is_refused(tmp_path):
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(packaged_model().read_bytes()[:1_000_000])

@@ -13,8 +13,10 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from minimix.disk import file_sha256, unwritable
+from minimix.engines.model import hush
 from minimix.errors import ModelError
 from minimix.extras import need
 
@@ -54,36 +56,39 @@ def packaged_model() -> Path:
 def fast_model() -> Path:
     """Return the bundled model in Q4_0, made from the package's file on the first call.
 
-    Raises ModelError where llama.cpp cannot make it, OutputError where the cache is not writable.
+    A copy that is not the one that was made is made again. Raises ModelError where llama.cpp
+    cannot make it, OutputError where the cache is not writable.
     """
     c = need("llama_cpp")
     target = cache_folder() / f"{NAME}.Q4_0.{SHA256[:12]}.{c.__version__}.gguf"
-    if target.exists():
+    seal = target.with_suffix(".sha256")
+    if target.exists() and seal.exists() and seal.read_text("ascii") == file_sha256(target):
         return target
     source = packaged_model()
     temporary = target.with_suffix(f".{os.getpid()}.part")
-    params = c.llama_model_quantize_default_params()
-    params.ftype, params.allow_requantize = Q4_0, True
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb"):
-            pass
-        quiet = c.llama_log_callback(lambda _level, _text, _data: None)
-        c.llama_log_set(quiet, ctypes.c_void_p(0))
-        done = c.llama_model_quantize(
-            os.fsencode(source), os.fsencode(temporary), ctypes.byref(params)
-        )
-        if done:
-            raise ModelError(
-                f"{source}: llama.cpp could not requantise it to {target} (code {done}); "
-                "is there room for it?"
-            )
+        temporary.touch()
+        _requantise(c, source, temporary)
+        seal.write_text(file_sha256(temporary), "ascii")
         temporary.replace(target)
     except OSError as error:
         raise unwritable(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
     return target
+
+
+def _requantise(c: Any, source: Path, target: Path) -> None:
+    params = c.llama_model_quantize_default_params()
+    params.ftype, params.allow_requantize = Q4_0, True
+    hush(c)
+    done = c.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params))
+    if done:
+        raise ModelError(
+            f"{source}: llama.cpp could not requantise it to {target} (code {done}); "
+            "is there room for it?"
+        )
 
 
 def can_decode(path: Path, *, repack: bool) -> bool:

@@ -40,7 +40,7 @@ class LlamaModel:
         check_header(path)
         self.c: Any = need("llama_cpp")
         self.path = path
-        _hush(self.c)
+        hush(self.c)
         self.c.llama_backend_init()
         params = self.c.llama_model_default_params()
         params.n_gpu_layers = gpu_layers if self.c.llama_supports_gpu_offload() else 0
@@ -166,7 +166,7 @@ def check_header(path: Path) -> None:
         raise ModelError(f"{path}: expected GGUF version 2 or 3, found {version} or a cut header")
 
 
-def _hush(c: Any) -> None:
+def hush(c: Any) -> None:
     """Keep llama.cpp's own log off stderr, where the progress bar is."""
     if not hasattr(c, "minimix_log"):
         c.minimix_log = c.llama_log_callback(lambda _level, _text, _data: None)
