@@ -53,7 +53,7 @@ def judged(
     prepared: Prepared, clusters: list[Cluster], answers: list[Answer]
 ) -> list[list[tuple[bool, bool, bool]]]:
     """Return for each task and candidate: well-formed, clean, and rated above its best source."""
-    embed, library = load_embedder().embed, knn_bayes.load()
+    embed, rate = load_embedder().embed, knn_bayes.rater(knn_bayes.load())
     marks = []
     for number, cluster in enumerate(clusters):
         own = sorted((a for a in answers if a.task == number), key=lambda a: a.candidate)
@@ -61,7 +61,7 @@ def judged(
         row = []
         for formed, clean, sample in outcomes(prepared, cluster, own):
             vectors = embed([sample.text] if sample else [])
-            rated = knn_bayes.expected_class(library, vectors).tolist() or [-1.0]
+            rated = rate([sample] if sample else [], vectors).tolist() or [-1.0]
             row.append((formed, clean, rated[0] > best_source))
         marks.append(row)
     return marks

@@ -48,12 +48,15 @@ def example_rows(rows: list[dict[str, Any]], embeddings: np.ndarray) -> list[int
 
 def _good(rows: list[dict[str, Any]], embeddings: np.ndarray, short: list[int]) -> list[int]:
     """Return short rows rated 4 or more that the rater, fitted without them, rates so too."""
+    counts = knn_bayes.word_counts([sample(row, n) for n, row in enumerate(rows)])
     good = [n for n in short if row_class(rows[n]) >= 4]
     rest = np.setdiff1d(np.arange(len(rows)), good)
     high = np.array([n for n in range(len(rows)) if row_class(rows[n]) >= 4])
     kept = np.union1d(rest, high[::2])
-    library = knn_bayes.fit(embeddings[kept], np.array([row_class(rows[n]) for n in kept]))
-    found = knn_bayes.expected_class(library, embeddings[good])
+    classes = np.array([row_class(rows[n]) for n in kept])
+    library = knn_bayes.fit(embeddings[kept], counts[kept], classes)
+    vectors = knn_bayes.vectors_of(embeddings[good], counts[good])
+    found = knn_bayes.expected_class(library, vectors)
     order = np.argsort(-found, kind="stable")
     return [good[position] for position in order if good[position] not in set(kept.tolist())]
 
@@ -73,14 +76,17 @@ def main() -> None:
         json.loads(line) for name in sys.argv[1:] for line in Path(name).read_text().splitlines()
     ]
     rows = [row for row in rows if row["score_aligned"]]
-    embeddings = load_embedder().embed([sample(row, n).text for n, row in enumerate(rows)])
+    samples = [sample(row, n) for n, row in enumerate(rows)]
+    embeddings = load_embedder().embed([one.text for one in samples])
     chosen = example_rows(rows, embeddings)
     fields = ("instruction", "input", "output")
     example = ({field: rows[n][field] for field in fields} for n in chosen)
     write_jsonl(ROOT / "examples" / "dolly.jsonl", example)
     rest = np.setdiff1d(np.arange(len(rows)), chosen)
     classes = np.array([row_class(rows[n]) for n in rest])
-    knn_bayes.save(knn_bayes.fit(embeddings[rest], classes), knn_bayes.BUNDLED_LIBRARY)
+    counts = knn_bayes.word_counts([samples[n] for n in rest])
+    library = knn_bayes.fit(embeddings[rest], counts, classes)
+    knn_bayes.save(library, knn_bayes.BUNDLED_LIBRARY)
     print(f"{len(chosen)} example rows, {len(rest)} library rows")
 
 

@@ -125,18 +125,34 @@ def test_alignment_is_none_without_a_reference_and_0_or_1_with_one():
     assert [reward.alignment for reward in grade([draft("x")] * 2, ratings, near)] == [1, 0]
 
 
+SAME = np.array([[5, 0, 20]])
+
+
 def library(classes: list[int]) -> knn_bayes.Library:
     rng = np.random.default_rng(0)
     centres = np.eye(6, dtype=np.float32)[classes]
     vectors = centres + 0.05 * rng.normal(size=centres.shape).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return knn_bayes.fit(vectors.astype(np.float32), np.array(classes))
+    return knn_bayes.fit(
+        vectors.astype(np.float32), np.repeat(SAME, len(classes), axis=0), np.array(classes)
+    )
 
 
 def test_a_sample_among_fours_is_rated_four_and_among_zeros_zero():
     rows = np.eye(6, dtype=np.float32)[[4, 0]]
-    rated = knn_bayes.expected_class(library([0] * 40 + [4] * 40), rows)
+    vectors = knn_bayes.vectors_of(rows, np.repeat(SAME, 2, axis=0))
+    rated = knn_bayes.expected_class(library([0] * 40 + [4] * 40), vectors)
     assert rated.tolist() == pytest.approx([4, 0], abs=0.05)
+
+
+def test_of_two_samples_on_one_topic_the_one_as_long_as_the_good_ones_is_rated_higher():
+    topic = np.repeat(np.eye(6, dtype=np.float32)[:1], 80, axis=0)
+    counts = np.repeat([[5, 0, 3], [5, 0, 80]], 40, axis=0)
+    both = knn_bayes.fit(topic, counts, np.repeat([1, 4], 40))
+    place = (Place("f", 1, 0, ""),)
+    new = [Sample("one two three four five", "word " * words, place) for words in (4, 70)]
+    short, long = knn_bayes.rater(both)(new, topic[:2])
+    assert short < 2 < 3 < long
 
 
 def test_a_library_comes_back_from_disk_nearly_the_same(tmp_path):
