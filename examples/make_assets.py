@@ -22,7 +22,7 @@ from minimix.records import Place, Sample
 ROOT = Path(__file__).parent.parent
 SEED = 7
 CLUSTERS, GOOD, STRANGERS = 24, 10, 22
-LONGEST_WORDS = 90
+LONGEST_WORDS, LONGEST_GOOD = 90, 250
 
 
 def sample(row: dict[str, Any], number: int) -> Sample:
@@ -41,15 +41,16 @@ def example_rows(rows: list[dict[str, Any]], embeddings: np.ndarray) -> list[int
     clusters = group_similar(vectors, groups=[0] * len(low), floor=floor, seed=SEED)
     picked = rng.permutation(len(clusters))[:CLUSTERS]
     chosen = {low[row] for number in picked for row in clusters[number].rows}
-    chosen |= set(_good(rows, embeddings, short)[:GOOD])
+    chosen |= set(_good(rows, embeddings)[:GOOD])
     chosen |= set(rng.permutation(low)[:STRANGERS].tolist())
     return sorted(chosen)[:120]
 
 
-def _good(rows: list[dict[str, Any]], embeddings: np.ndarray, short: list[int]) -> list[int]:
-    """Return short rows rated 4 or more that the rater, fitted without them, rates so too."""
+def _good(rows: list[dict[str, Any]], embeddings: np.ndarray) -> list[int]:
+    """Return rows rated 4 or more that the rater, fitted without them, rates so too."""
     counts = knn_bayes.word_counts([sample(row, n) for n, row in enumerate(rows)])
-    good = [n for n in short if row_class(rows[n]) >= 4]
+    fits = [n for n, row in enumerate(rows) if _words(row) <= LONGEST_GOOD and not row["input"]]
+    good = [n for n in fits if row_class(rows[n]) >= 4]
     rest = np.setdiff1d(np.arange(len(rows)), good)
     high = np.array([n for n in range(len(rows)) if row_class(rows[n]) >= 4])
     kept = np.union1d(rest, high[::2])
