@@ -1,13 +1,14 @@
 """The dataset card: what stands in README.md of an output folder.
 
-The same for the same run, byte for byte: it holds no time and no path of this machine.
+The same for the same run, byte for byte: it holds no time.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 CARD = """---
-pretty_name: {name}
+pretty_name: {quoted}
 tags:
 - minimix
 - instruction-distillation
@@ -62,6 +63,7 @@ def card(
     return CARD.format(
         **counts,
         name=name,
+        quoted=json.dumps(name),
         size=size,
         **made_by,
         notes="".join(f"- {note[:1].upper()}{note[1:]}.\n" for note in notes),

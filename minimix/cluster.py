@@ -15,6 +15,8 @@ NEIGHBOURS = 10
 LARGEST = 5
 UNRELATED_PAIRS = 200_000
 SIGMAS = 6.0
+LEAST_FLOOR, MOST_FLOOR = 0.35, 0.8
+"""What a handful of rows, all strangers or all alike, may make of the floor at most."""
 NORMAL_MAD = 1.4826
 """Sigma of a normal distribution in median absolute deviations."""
 
@@ -32,7 +34,7 @@ def similarity_floor(embeddings: Vectors, *, seed: int) -> float:
     cosines = np.einsum("nd,nd->n", embeddings[left[differ]], embeddings[right[differ]])
     middle = np.median(cosines)
     sigma = NORMAL_MAD * np.median(np.abs(cosines - middle))
-    return float(min(1.0, middle + SIGMAS * sigma))
+    return float(np.clip(middle + SIGMAS * sigma, LEAST_FLOOR, MOST_FLOOR))
 
 
 def group_similar(

@@ -30,38 +30,46 @@ def drop_exact_copies(samples: Sequence[Sample]) -> Kept:
 def drop_near_copies(
     samples: Sequence[Sample], embeddings: Vectors, *, min_similarity: float, seed: int
 ) -> Kept:
-    """Return the rows to keep and the near copies dropped; of a set the longest answer stays.
+    """Return the rows to keep and the near copies dropped; the best rated, then longest, stays.
 
-    `embeddings` is (n, d), row for row with `samples`. Rows whose numbers differ are no copies,
-    however near: two sums that differ in one figure teach different things.
+    `embeddings` is (n, d), row for row with `samples`. Rows whose numbers, system prompts or kinds
+    differ are no copies, however near: two sums that differ in one figure teach different things.
     """
-    count = min(NEIGHBOURS, len(samples) - 1)
-    if count < 1:
-        return list(range(len(samples))), []
-    rows, cosines = nearest(embeddings, count=count, seed=seed)
+    rows = list(range(len(samples)))
+    dropped: list[Dropped] = []
+    while len(rows) > 1:  # a row with more copies than neighbours needs another round
+        here = [samples[row] for row in rows]
+        copies = _near_copies(here, take(embeddings, rows), min_similarity, seed)
+        if not copies:
+            break
+        for copy, (of, cosine) in sorted(copies.items()):
+            reason = f"{here[of].place} is as good ({cosine:.3f})"
+            dropped.append(Dropped(here[copy].place, "near copy", reason))
+        rows = [row for position, row in enumerate(rows) if position not in copies]
+    return rows, dropped
+
+
+def _near_copies(
+    samples: Sequence[Sample], embeddings: Vectors, min_similarity: float, seed: int
+) -> dict[int, tuple[int, float]]:
+    """Return the rows that copy a neighbour, each with the row that stays and their cosine."""
+    rows, cosines = nearest(embeddings, count=min(NEIGHBOURS, len(samples) - 1), seed=seed)
     close = cosines >= min_similarity
-    copy_of: dict[int, tuple[int, float]] = {}
-    order = sorted(range(len(samples)), key=lambda row: (-len(samples[row].response), row))
-    for row in order:
-        if row in copy_of:
+    worth = [(s.rating or -1.0, len(s.response), -row) for row, s in enumerate(samples)]
+    copies: dict[int, tuple[int, float]] = {}
+    for row in sorted(range(len(samples)), key=lambda row: worth[row], reverse=True):
+        if row in copies:
             continue
         for other, cosine in zip(rows[row][close[row]], cosines[row][close[row]], strict=True):
-            later = (len(samples[other].response), -other) < (len(samples[row].response), -row)
-            if (
-                later
-                and other not in copy_of
-                and _numbers(samples[other]) == _numbers(samples[row])
-            ):
-                copy_of[int(other)] = (row, float(cosine))
-    dropped = [
-        Dropped(samples[row].place, "near copy", f"{samples[of].place} is as good ({cosine:.3f})")
-        for row, (of, cosine) in sorted(copy_of.items())
-    ]
-    return [row for row in range(len(samples)) if row not in copy_of], dropped
+            worse = worth[other] < worth[row] and other not in copies
+            if worse and _marks(samples[other]) == _marks(samples[row]):
+                copies[int(other)] = (row, float(cosine))
+    return copies
 
 
-def _numbers(sample: Sample) -> frozenset[str]:
-    return frozenset(NUMBER.findall(sample.text))
+def _marks(sample: Sample) -> tuple[frozenset[str], str, str]:
+    """Return what two near copies must have in common to the letter."""
+    return frozenset(NUMBER.findall(sample.text)), sample.system, sample.kind
 
 
 def take(embeddings: Vectors, rows: Sequence[int]) -> Vectors:

@@ -102,7 +102,7 @@ def choose(
 
     stand_ins = [
         max(prepared.clusters[position].rows, key=lambda row: (prepared.ratings[row], -row))
-        for position in written.rejected
+        for position in (*written.rejected, *written.refused)
     ]
     fusions = [
         Entry(fusion.sample, "fusion", fusion.rating, float(rare[row]), fusion)
@@ -113,7 +113,7 @@ def choose(
         fusions,
         [entry(row, "best_source") for row in stand_ins],
         budget=prepared.budget,
-        mix=config.mix,
+        wanted=prepared.wanted,
     )
 
 

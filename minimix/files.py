@@ -12,7 +12,7 @@ from typing import IO
 
 from minimix.errors import FormatError, brief
 from minimix.extras import need
-from minimix.kinds import BOM, KINDS, SPACE, Record, read_csv, read_json, read_parquet, record
+from minimix.kinds import BOM, READERS, SPACE, Record, read_csv, read_json, read_parquet, record
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 FIRST_BYTES = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -49,7 +49,8 @@ def data_files(folder: Path) -> list[Path]:
     """
     found = []
     for root, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and not _is_output(n))
+        folders[:] = sorted(n for n in folders if not n.startswith("."))
+        folders[:] = [name for name in folders if not _is_output(Path(root, name))]
         paths = [Path(root, name) for name in names if not name.startswith(".")]
         found += [path for path in paths if _kind(path)]
     if not found:
@@ -66,16 +67,16 @@ def stem(source: str) -> str:
         return path.resolve().name
     if path.suffix.lower() in COMPRESSIONS:
         path = path.with_suffix("")
-    name = path.stem if path.suffix.lower() in KINDS else path.name
+    name = path.stem if path.suffix.lower() in READERS else path.name
     return name.replace(":", "-")
 
 
-def _is_output(name: str) -> bool:
-    return name.endswith(".distilled")
+def _is_output(folder: Path) -> bool:
+    return folder.name.endswith(".distilled") or (folder / "journal" / "run.json").exists()
 
 
 def _known() -> str:
-    return ", ".join(KINDS) + " (each also .gz, .zst)"
+    return ", ".join(READERS) + " (each also .gz, .zst)"
 
 
 def _kind(path: Path) -> str:
@@ -83,7 +84,7 @@ def _kind(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
-    return suffixes[-1] if suffixes and suffixes[-1] in KINDS else ""
+    return suffixes[-1] if suffixes and suffixes[-1] in READERS else ""
 
 
 def _check_name(name: str) -> None:
@@ -118,7 +119,7 @@ def _read_file(path: Path) -> Iterator[Record]:
             raise FormatError(f"{name}: the file is empty")
         with path.open("rb") as raw:
             codec = COMPRESSIONS.get(path.suffix.lower())
-            yield from KINDS[kind](name, _decompressed(raw, codec) if codec else raw)
+            yield from READERS[kind](name, _decompressed(raw, codec) if codec else raw)
 
 
 def _decompressed(raw: IO[bytes], codec: str) -> IO[bytes]:

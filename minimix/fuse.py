@@ -7,11 +7,13 @@ journal whole, so a run that was killed gives the same bytes as one left alone.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from minimix.audit import audit
 from minimix.config import DistillConfig
 from minimix.errors import ModelError
 from minimix.journal import Journal
-from minimix.judge import best, harm, merit
+from minimix.judge import Candidate, choose, harm
 from minimix.parse import parse
 from minimix.prepare import Prepared
 from minimix.progress import Progress, silent
@@ -30,7 +32,7 @@ from minimix.records import (
 )
 from minimix.reward import grade
 
-FAILURES = {"refused": "write", "failed": "write"}
+UNANSWERED = frozenset({"refused", "failed"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +99,21 @@ def fuse(
             else:
                 (refused if judged.refused else rejected)[position] = judged.reason
     tried = {fusion.cluster for fusion in fusions} | refused.keys() | rejected.keys()
-    full = len(fusions) >= prepared.wanted
     return Written(
         fusions=tuple(fusions),
         refused=refused,
         rejected=rejected,
         unreached=tuple(position for position in prepared.order if position not in tried),
-        stopped="enough fusions were accepted" if full else "the limit of tries was reached",
+        stopped=_why_stopped(prepared.wanted, len(fusions)),
         candidates=candidates,
     )
+
+
+def _why_stopped(wanted: int, accepted: int) -> str:
+    if not wanted:
+        return "no fusions were wanted"
+    enough = accepted >= wanted
+    return "enough fusions were accepted" if enough else "the limit of tries was reached"
 
 
 def _answers(
@@ -132,43 +140,59 @@ def _judge(
     models: Models,
 ) -> list[Judged]:
     """Return the outcome of each task of a cohort; all clean drafts are rated in one go."""
-    clean: list[tuple[int, Draft, Audit, Sample]] = []
-    outcomes = [Judged(reason="no answer", refused=True) for _ in cohort]
-    for task, position in enumerate(cohort):
-        cluster = prepared.clusters[position]
-        given = [answer for answer in answers if answer.task == task]
-        usable = [answer for answer in given if answer.finish not in FAILURES]
-        if not usable:
-            note = given[0].note if given else "the engine gave no answer"
-            outcomes[task] = Judged(reason=note, refused=True)
-            continue
-        drafts = [parse(prepared.task(cluster), answer.text) for answer in usable]
-        sources = prepared.sources(cluster)
-        audits = [audit(draft, sources) for draft in drafts]
-        one = best(drafts, audits)
-        outcomes[task] = Judged(reason=harm(drafts[one], audits[one]))
-        for draft, marks in zip(drafts, audits, strict=True):
-            if not harm(draft, marks):
-                clean.append((task, draft, marks, _sample(draft, sources)))
+    drafts = [_drafts(prepared, position, task, answers) for task, position in enumerate(cohort)]
+    clean = [
+        (task, number, _sample(draft, prepared.sources(prepared.clusters[cohort[task]])))
+        for task, audited in enumerate(drafts)
+        for number, (draft, marks) in enumerate(audited)
+        if not harm(draft, marks)
+    ]
     samples = [sample for *_, sample in clean]
     ratings = models.rate(samples, models.embed([sample.text for sample in samples]))
-    rewards = grade([draft for _, draft, _, _ in clean], ratings)
-    merits: dict[int, float] = {}
-    for (task, draft, marks, sample), rating, reward in zip(clean, ratings, rewards, strict=True):
-        position = cohort[task]
-        best_source = _best_source(prepared, prepared.clusters[position])
-        if rating <= best_source and task not in merits:
-            reason = f"rated {rating:.2f}, its best source {best_source:.2f}"
-            outcomes[task] = Judged(reason=reason)
-        elif rating > best_source and merit(draft, marks) > merits.get(task, -1.0):
-            merits[task] = merit(draft, marks)
-            fusion = Fusion(position, sample, float(rating), reward, marks)
-            outcomes[task] = Judged(fusion=fusion)
+    rated = {
+        (task, number): (sample, float(rating))
+        for (task, number, sample), rating in zip(clean, ratings, strict=True)
+    }
+    outcomes = []
+    for task, position in enumerate(cohort):
+        if not drafts[task]:
+            outcomes.append(Judged(reason=_why_none(task, answers), refused=True))
+            continue
+        candidates = [
+            Candidate(draft, marks, rated[task, number][1] if (task, number) in rated else None)
+            for number, (draft, marks) in enumerate(drafts[task])
+        ]
+        chosen, reason = choose(candidates, _best_source(prepared, prepared.clusters[position]))
+        if chosen is None:
+            outcomes.append(Judged(reason=reason))
+            continue
+        sample, rating = rated[task, chosen]
+        (reward,) = grade([candidates[chosen].draft], np.array([rating], dtype=np.float32))
+        fusion = Fusion(position, sample, rating, reward, candidates[chosen].audit)
+        outcomes.append(Judged(fusion=fusion))
     return outcomes
 
 
+def _drafts(
+    prepared: Prepared, position: int, task: int, answers: Sequence[Answer]
+) -> list[tuple[Draft, Audit]]:
+    """Return the drafts of a task that were answered, each with its audit."""
+    cluster = prepared.clusters[position]
+    asked, sources = prepared.task(cluster), prepared.sources(cluster)
+    given = [one for one in answers if one.task == task and one.finish not in UNANSWERED]
+    drafts = [parse(asked, answer.text) for answer in given]
+    return [(draft, audit(draft, sources)) for draft in drafts]
+
+
+def _why_none(task: int, answers: Sequence[Answer]) -> str:
+    notes = [answer.note for answer in answers if answer.task == task]
+    return notes[0] if notes else "the engine gave no answer"
+
+
 def _best_source(prepared: Prepared, cluster: Cluster) -> float:
-    return float(max(prepared.rated[row] for row in cluster.rows))
+    """Return the best rating among a cluster's sources: the rater's, or the data's if higher."""
+    rows = list(cluster.rows)
+    return float(max(prepared.rated[rows].max(), prepared.ratings[rows].max()))
 
 
 def _sample(draft: Draft, sources: Sequence[Sample]) -> Sample:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -25,35 +26,33 @@ RUN = "run.json"
 COHORTS = "cohorts.jsonl"
 EMBEDDINGS = "embeddings.npz"
 LOCK = "lock"
+LEDGER = "provenance.jsonl"
 
 
 class Journal:
     """The journal of one output folder, open and locked. Use `open_journal`."""
 
-    def __init__(self, output: Path) -> None:
-        """Read what an earlier start left in `output`."""
+    def __init__(self, output: Path, *, restart: bool = False) -> None:
+        """Read what an earlier start left in `output`, or pass it over to start afresh."""
         self.output = output
         self.folder = output / FOLDER
-        self.run: dict[str, Any] = _read_run(self.folder / RUN)
-        self._done = _read_cohorts(self.folder / COHORTS)
+        self.run: dict[str, Any] = {} if restart else _read_run(self.folder / RUN)
+        self._done = {} if restart else _read_cohorts(self.folder / COHORTS)
 
     @property
     def engine_settings(self) -> dict[str, Any]:
         """What an earlier start derived from its machine: a later one keeps to it."""
         return dict(self.run.get("engine", {}))
 
-    @property
-    def finished(self) -> int:
-        """How many cohorts are done."""
-        return len(self._done)
-
     def begin(self, run: Mapping[str, Any]) -> None:
         """Record what the run is started with, or check it against an earlier start.
 
-        Raises OutputError naming what differs.
+        A fresh start takes away what an earlier one left, now that nothing can refuse it any
+        more. Raises OutputError naming what differs.
         """
         plain: dict[str, Any] = json.loads(json.dumps(run))
         if not self.run:
+            _clear(self.folder)
             with atomic(self.folder / RUN) as file:
                 json.dump(plain, file, indent=1)
             self.run = plain
@@ -90,15 +89,18 @@ class Journal:
             digest.update(hashlib.sha256(text.encode("utf-8")).digest())
         path, key = self.folder / EMBEDDINGS, digest.hexdigest()
         try:
-            with np.load(path, allow_pickle=False) as saved:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 if str(saved["key"]) == key:
                     return np.asarray(saved["vectors"])
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             pass  # none yet, or cut short: made again below, to the same bits
         vectors = embed(texts)
         part = path.with_suffix(".part.npz")
         try:
-            np.savez(part, key=np.array(key), vectors=vectors)
+            with part.open("wb") as target:
+                np.savez(target, key=np.array(key), vectors=vectors)
+                target.flush()
+                os.fsync(target.fileno())
             part.replace(path)
         except OSError as error:
             raise unwritable(path, error) from error
@@ -107,12 +109,12 @@ class Journal:
 
 @contextmanager
 def open_journal(output: Path, *, restart: bool) -> Iterator[Journal]:
-    """Open the journal of an output folder, alone; `restart` clears an earlier one first.
+    """Open the journal of an output folder, alone; `restart` passes an earlier run over.
 
     Raises OutputError where another run is at work there, or the folder is not minimix's.
     """
     folder = output / FOLDER
-    if output.exists() and not folder.exists() and (output.is_file() or any(output.iterdir())):
+    if output.exists() and not _is_ours(output):
         raise OutputError(f"{output}: exists, and is no output of minimix; give another --output")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,15 +123,20 @@ def open_journal(output: Path, *, restart: bool) -> Iterator[Journal]:
         raise unwritable(output, error) from error
     try:
         _take_lock(lock, output)
-        if restart:
-            _clear(folder)
         try:
-            yield Journal(output)
+            yield Journal(output, restart=restart)
         finally:
             if not (folder / RUN).exists():
                 _leave(output)
     finally:
         os.close(lock)
+
+
+def _is_ours(output: Path) -> bool:
+    """Whether a folder is empty or was written by a run, its journal deleted or not."""
+    if output.is_file():
+        return False
+    return not any(output.iterdir()) or any((output / name).exists() for name in (FOLDER, LEDGER))
 
 
 def _leave(output: Path) -> None:

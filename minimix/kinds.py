@@ -147,7 +147,7 @@ def _type(value: Any) -> str:
     return "null" if value is None else type(value).__name__
 
 
-KINDS: dict[str, Callable[[str, IO[bytes]], Iterator[Record]]] = {
+READERS: dict[str, Callable[[str, IO[bytes]], Iterator[Record]]] = {
     ".jsonl": read_jsonl,
     ".json": read_json,
     ".csv": read_csv,

@@ -53,8 +53,10 @@ def write_output(
     write_jsonl(folder / PROVENANCE, lines)
     write_jsonl(folder / DROPPED, map(drop, result.dropped))
     settings = {**config.flat(), "format": shape}
-    name = f"{folder.name.removesuffix('.distilled')}, distilled"
-    made_by = {"version": __version__, "model": engine.name, "rater": models.rater}
+    name = f"{folder.resolve().name.removesuffix('.distilled')}, distilled"
+    field = pool.rating_field
+    rater = f"'{field}' in the data, the rest from {models.rater}" if field else models.rater
+    made_by = {"version": __version__, "model": engine.name, "rater": rater}
     told = {key: value for key, value in settings.items() if _worth_telling(key, value)}
     text = card(result.counts, name=name, made_by=made_by, notes=result.notes, settings=told)
     with atomic(folder / CARD) as file:
@@ -64,7 +66,7 @@ def write_output(
         "engine": dict(engine.settings),
         "model": {"name": engine.name, "sha256": engine.sha256},
         "embedder": models.embedder,
-        "rater": models.rater,
+        "rater": rater,
         "prompt_version": prompt.VERSION,
         "versions": versions(),
     }
@@ -76,6 +78,8 @@ def write_output(
 
 def _worth_telling(name: str, value: Any) -> bool:
     """Whether a card names a setting: those of the set itself, and what is not the default."""
+    if name in ("model", "adapter", "base_url", "embedder"):
+        return False  # named in words above, where they hold no path of this machine
     return name in ("seed", "budget", "mix") or value != DEFAULTS.get(name)
 
 

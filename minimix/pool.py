@@ -171,8 +171,9 @@ def _number(row: Mapping[str, Any], field: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
         return math.inf
     except ValueError:
         return None
+    return None if math.isnan(number) else number

@@ -1,20 +1,19 @@
 """The first half of the arrow, without a distiller: a pool in, planned clusters out."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from minimix.cluster import group_similar, similarity_floor
+from minimix.cluster import LEAST_FLOOR, group_similar, similarity_floor
 from minimix.config import HIGH, DistillConfig, budget_rows
 from minimix.dedupe import drop_exact_copies, drop_near_copies, take
 from minimix.errors import DataError
 from minimix.plan import plan
 from minimix.pool import Pool
 from minimix.prompt import part_text
-from minimix.records import Cluster, Dropped, Rate, Sample, Task, Vectors
-
-EmbedAll = Callable[[Sequence[str]], Vectors]
+from minimix.records import Cluster, Dropped, Embed, Rate, Sample, Task, Vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ class Prepared:
         return Task(sources[0].kind, tuple(map(part_text, sources)))
 
 
-def prepare(pool: Pool, *, config: DistillConfig, embed: EmbedAll, rate: Rate) -> Prepared:
+def prepare(pool: Pool, *, config: DistillConfig, embed: Embed, rate: Rate) -> Prepared:
     """Return the pool without copies, embedded, rated, split, clustered and planned.
 
     Raises DataError where the pool has no samples.
@@ -88,9 +87,14 @@ def prepare(pool: Pool, *, config: DistillConfig, embed: EmbedAll, rate: Rate) -
         order=tuple(plan(clusters, ratings)),
         floor=floor,
         budget=budget,
-        wanted=round(budget * config.mix),
+        wanted=_wanted(budget, int((ratings >= HIGH).sum()), config.mix),
         dropped=(*copies, *near),
     )
+
+
+def _wanted(budget: int, high: int, mix: float) -> int:
+    """Return how many fusions to write for: the share `mix`, or more where high rows are few."""
+    return max(math.ceil(budget * mix), budget - high) if mix else 0
 
 
 def _clusters(
@@ -99,7 +103,7 @@ def _clusters(
     """Return the similarity floor and the clusters of low rows, numbered as in the pool."""
     vectors = take(embeddings, low)
     if len(low) < 2:
-        return config.min_similarity or 0.0, []
+        return config.min_similarity or LEAST_FLOOR, []
     floor = config.min_similarity
     if floor is None:
         floor = similarity_floor(vectors, seed=config.seed)

@@ -64,7 +64,6 @@ class Sample:
     input: str = ""
     system: str = ""
     kind: Kind = "qa"
-    source: str = ""
     rating: float | None = None
 
     @property

@@ -81,7 +81,7 @@ def distill_file(
             rater=f"kNN-Bayes over {len(library.classes):,} Dolly rows rated by gpt-4o-mini",
             engine=engine,
         )
-        journal.begin(_identity(pool, config, models))
+        journal.begin({"source": source, **_identity(pool, config, models)})
         result = distill(pool, config=config, models=models, journal=journal, progress=progress)
         write_output(result, folder, pool=pool, config=config, models=models)
     return result, pool

@@ -21,9 +21,9 @@ def select(
     stand_ins: Sequence[Entry],
     *,
     budget: int,
-    mix: float,
+    wanted: int,
 ) -> Selection:
-    """Return at most `budget` entries, the share `mix` of them fusions where there are so many.
+    """Return at most `budget` entries, `wanted` of them fusions where there are so many.
 
     Originals go by (rating, rarity), fusions by (high, rarity): PAPER, Distilling a data pool, 6.
     What one kind lacks the other fills; stand-ins fill what both leave, the best rated first.
@@ -31,7 +31,6 @@ def select(
     best_originals = sorted(originals, key=lambda e: (-e.rating, -e.rarity, e.sample.id))
     best_fusions = sorted(fusions, key=lambda e: (e.rating < HIGH, -e.rarity, e.sample.id))
     best_stand_ins = sorted(stand_ins, key=lambda e: (-e.rating, -e.rarity, e.sample.id))
-    wanted = round(budget * mix)
     fused = min(wanted, len(best_fusions))
     kept = min(budget - fused, len(best_originals))
     fused = min(budget - kept, len(best_fusions))

@@ -47,8 +47,14 @@ def trace(row_id: str, output: Path) -> Traced:
 
     Raises DataError where no id, or more than one, begins so.
     """
-    rows = zip(read_ledger(output / PROVENANCE), read_ledger(output / TRAIN), strict=True)
-    found = [(line, row) for line, row in rows if str(line["id"]).startswith(row_id)]
+    ledger, rows = [list(read_ledger(output / name)) for name in (PROVENANCE, TRAIN)]
+    if len(ledger) != len(rows):
+        raise OutputError(
+            f"{output}: {len(rows)} rows but {len(ledger)} lines of provenance; the run was "
+            "stopped while it wrote them: start the same command again"
+        )
+    both = zip(ledger, rows, strict=True)
+    found = [(line, row) for line, row in both if str(line.get("id", "")).startswith(row_id)]
     if len(found) != 1:
         raise DataError(f"{output}: {len(found)} rows have an id that begins '{row_id}'")
     line, row = found[0]

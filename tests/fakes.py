@@ -3,13 +3,20 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from minimix.config import DistillConfig
+from minimix.distill import Distilled, distill
+from minimix.journal import open_journal
+from minimix.pool import Pool
 from minimix.prompt import parts_of
 from minimix.records import Answer, Engine, Messages, Models, Place, Sample, Vectors
 
 WIDTH = 64
+TOPICS = ("the moon is far", "bread needs yeast", "dogs like walks")
+CONFIG = DistillConfig(budget="4", min_similarity=0.5, cohort=2)
 Write = Callable[[Sequence[str]], str]
 
 
@@ -56,3 +63,33 @@ def models(write: Write = join, calls: list[int] | None = None) -> Models:
 def sample(prompt: str, response: str, line: int = 1, rating: float | None = None) -> Sample:
     """Return a sample that stands at a line of file "f"."""
     return Sample(prompt, response, (Place("f", line, 0, f"{line:064x}"),), rating=rating)
+
+
+def pool(*samples: Sample) -> Pool:
+    """Return the pool of these samples."""
+    return Pool(samples=samples, dropped=(), records=len(samples), shapes={"alpaca": len(samples)})
+
+
+def near_rows(count: int = 9) -> list[Sample]:
+    """Rows on three topics, each of which says one thing of its own."""
+    words = "crater tides gravity flour oven crust leash park bone basalt rocket orbit".split()
+    return [
+        sample(
+            f"Tell me about {TOPICS[n % 3]}",
+            f"Think of {words[n % len(words)]} number {n}.",
+            n + 1,
+        )
+        for n in range(count)
+    ]
+
+
+def run(
+    folder: Path,
+    samples: Sequence[Sample],
+    config: DistillConfig = CONFIG,
+    use: Models | None = None,
+) -> Distilled:
+    """Distil samples into `folder`/out."""
+    with open_journal(folder / "out", restart=False) as journal:
+        journal.begin({"settings": config.flat()})
+        return distill(pool(*samples), config=config, models=use or models(), journal=journal)

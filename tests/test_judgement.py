@@ -7,7 +7,7 @@ import pytest
 
 from minimix.audit import audit, distinct_trigrams, facts, stem
 from minimix.errors import DataError
-from minimix.judge import best, harm, merit
+from minimix.judge import Candidate, choose, harm, merit
 from minimix.rating import knn_bayes
 from minimix.records import Audit, Draft, Entry, Place, Sample
 from minimix.reward import form, grade, quality
@@ -55,7 +55,8 @@ def test_a_faithful_fusion_keeps_all_and_adds_nothing():
         ("The Sumerians lived in Iraq, Iran, and invented writing around 3200 BC.", "iran"),
         ("The Sumerians lived in Iraq.", "keeps only"),
         ("The Sumerians invented writing. " * 8, "loops"),
-        ("Yes.", "no question and answer"),
+        ("", "no question and answer"),
+        ("Yes.", "keeps only"),
         ("The Sumerians lived in Iraq, invented writing around 3200 BC, ate bread, drank beer, "
          "wore wool, sailed boats, built towers, traded copper", "have a source"),
     ],
@@ -92,19 +93,49 @@ def test_an_empty_draft_keeps_nothing():
     assert (marks.kept, marks.supported) == (0, 0)
 
 
+def candidate(response: str, rating: float = 3.0) -> Candidate:
+    one = draft(response)
+    marks = audit(one, SOURCES)
+    return Candidate(one, marks, None if harm(one, marks) else rating)
+
+
+FAITHFUL = "The Sumerians lived in Iraq and invented writing around 3200 BC."
+INVENTED = "The Sumerians lived in Iraq, Iran, and invented writing around 3200 BC."
+
+
 def test_the_best_candidate_is_clean_before_it_is_anything_else():
-    drafts = [
-        draft("The Sumerians lived in Iraq, Iran, and invented writing around 3200 BC."),
-        draft("The Sumerians lived in Iraq and invented writing around 3200 BC."),
-        draft("The Sumerians invented writing around 3200 BC."),
-    ]
-    assert best(drafts, [audit(one, SOURCES) for one in drafts]) == 1
+    candidates = [candidate(INVENTED), candidate(FAITHFUL), candidate("They invented writing.")]
+    assert choose(candidates, best_source=2.0) == (1, "")
 
 
-def test_merit_is_the_harmonic_mean_times_distinct_and_a_bonus_for_form():
+def test_a_candidate_rated_no_better_than_its_best_source_is_refused():
+    assert choose([candidate(FAITHFUL, 2.0)], best_source=2.0) == (
+        None,
+        "rated 2.00, its best source 2.00",
+    )
+
+
+def test_of_two_equal_candidates_the_better_rated_wins_and_then_the_first():
+    candidates = [candidate(FAITHFUL, rating) for rating in (3.0, 3.5, 3.5)]
+    assert choose(candidates, best_source=2.0) == (1, "")
+
+
+def test_where_none_is_clean_the_nearest_says_why():
+    nowhere = choose([candidate("Yes."), candidate(INVENTED)], best_source=0.0)
+    assert nowhere == (None, "numbers or names without a source: iran")
+
+
+def test_a_paragraph_needs_no_question():
+    marks = audit(replace(draft(FAITHFUL), prompt=""), SOURCES)
+    assert harm(Draft(FAITHFUL, "", FAITHFUL), marks) == ""
+    assert harm(Draft("", "", "", problems=("an empty answer",)), marks) != ""
+
+
+def test_merit_is_the_harmonic_mean_times_distinct_with_something_for_form_and_rating():
     marks = Audit(kept=0.5, supported=1.0, asked=1.0, distinct=0.9, copied=0.0)
-    assert merit(draft("x"), marks) == pytest.approx(2 / 3 * 0.9 + 0.2)
-    assert merit(replace(draft("x"), problems=("no A:",)), marks) == pytest.approx(0.6)
+    assert merit(Candidate(draft("x"), marks, None)) == pytest.approx(2 / 3 * 0.9 + 0.2)
+    loose = replace(draft("x"), problems=("no A:",))
+    assert merit(Candidate(loose, marks, 2.5)) == pytest.approx(0.6 + 0.1)
 
 
 def test_quality_comes_in_the_paper_s_tiers():
@@ -193,23 +224,23 @@ STAND_INS = [entry("best_source", 2.0, 0.5, "s1"), entry("best_source", 3.0, 0.5
 
 
 def test_the_mix_takes_the_best_of_both():
-    chosen = select(ORIGINALS, FUSIONS, STAND_INS, budget=4, mix=0.5)
+    chosen = select(ORIGINALS, FUSIONS, STAND_INS, budget=4, wanted=2)
     assert names(chosen) == ["o2", "o3", "f3", "f2"]
     assert chosen.notes == ()
 
 
 def test_originals_fill_in_for_missing_fusions_and_it_is_said():
-    chosen = select(ORIGINALS, [], [], budget=3, mix=0.5)
+    chosen = select(ORIGINALS, [], [], budget=3, wanted=2)
     assert names(chosen) == ["o2", "o3", "o1"]
     assert chosen.notes == ("2 fusions were wanted, 0 were good enough",)
 
 
 def test_stand_ins_come_last_and_fill_only_what_is_left():
-    chosen = select(ORIGINALS[:1], FUSIONS[:1], STAND_INS, budget=3, mix=0.5)
+    chosen = select(ORIGINALS[:1], FUSIONS[:1], STAND_INS, budget=3, wanted=2)
     assert names(chosen) == ["o1", "f1", "s2"]
     assert "1 best sources stand in for clusters without a good fusion" in chosen.notes
 
 
 def test_a_budget_that_cannot_be_filled_is_said():
-    chosen = select([], [], STAND_INS[:1], budget=9, mix=0.5)
+    chosen = select([], [], STAND_INS[:1], budget=9, wanted=5)
     assert chosen.notes[-1] == "the budget of 9 could not be filled: 1 rows"

@@ -191,11 +191,15 @@ def test_a_named_field_without_numbers_is_refused(pool_of, value):
         pool_of({**GOOD, "stars": value}, ratings=Ratings(field="stars", low=1, high=5))
 
 
+def test_a_rating_that_is_no_number_is_no_rating(pool_of):
+    pool = pool_of(detail(Overall_compressed=3), detail(Overall_compressed=float("nan")))
+    assert rated(pool) == [3.0, None]
+
+
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
         ("Overall_compressed", 5.5, "expected 0..5, found 5.5"),
-        ("Overall_compressed", float("nan"), "expected 0..5, found nan"),
         ("Overall_compressed", 10**400, "expected 0..5, found inf"),
         ("Overall", 0, "expected 1..10, found 0"),
         ("Overall", 11, "expected 1..10, found 11"),

@@ -11,6 +11,7 @@ import pytest
 
 import minimix
 from minimix.cli import COMMANDS, cli
+from minimix.config import DistillConfig
 
 PACKAGE = Path(minimix.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -91,6 +92,12 @@ def test_every_command_and_option_has_help(name):
     assert command.help
     options = [param for param in command.params if isinstance(param, click.Option)]
     assert all(option.help for option in options)
+
+
+def test_every_setting_of_a_distillation_has_its_option():
+    command = cli.get_command(click.Context(cli), "distill")
+    assert command is not None
+    assert set(DistillConfig().flat()) <= {param.name for param in command.params}
 
 
 def test_extras_are_named_in_pyproject():

@@ -7,16 +7,15 @@ from typing import TypeVar
 from minimix.progress import Progress, silent
 
 T = TypeVar("T")
-DELAY_S = 2.0
 
 
 def bar(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-    """Return the items and show how far they are, once that has taken two seconds."""
+    """Return the items and show how far they are, from the first moment on."""
     from tqdm import tqdm
 
     if total is None and isinstance(items, Sized):
         total = len(items)
-    return iter(tqdm(items, desc=label, total=total, delay=DELAY_S, leave=False, file=sys.stderr))
+    return iter(tqdm(items, desc=label, total=total, leave=False, file=sys.stderr))
 
 
 def watch(*, quiet: bool) -> Progress:

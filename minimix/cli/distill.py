@@ -52,7 +52,9 @@ from minimix.cli.bar import watch
 @options.engine
 @options.shared
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and write nothing.")
-@click.option("--restart", is_flag=True, help="Start afresh where an earlier run was stopped.")
+@click.option(
+    "--restart", is_flag=True, help="Start afresh: what an earlier run had finished is done again."
+)
 def command(
     source: str, output: Path | None, quiet: bool, dry_run: bool, restart: bool, **given: Any
 ) -> None:
@@ -109,8 +111,9 @@ def _estimate(found: Any) -> str:
 def _summary(result: Any, pool: Any, folder: Path) -> str:
     counts = result.counts
     shapes = ", ".join(f"{name} ({number:,})" for name, number in pool.shapes.items())
+    unread = f", {counts['dropped_read']:,} not read" if counts["dropped_read"] else ""
     lines = [
-        f"read      {counts['records']:,} records, {counts['samples']:,} samples: {shapes}",
+        f"read      {counts['records']:,} records, {counts['samples']:,} samples{unread}: {shapes}",
         f"kept      {counts['kept']:,} samples: {counts['originals']:,} originals, "
         f"{counts['best_sources']:,} best sources",
         f"fused     {counts['fused']:,} samples into {counts['fusions']:,} fusions, "
@@ -122,6 +125,8 @@ def _summary(result: Any, pool: Any, folder: Path) -> str:
         f"final     {counts['final']:,} rows of a budget of {counts['budget']:,}",
     ]
     lines += [f"note      {note}" for note in (*_reading_notes(pool), *result.notes)]
+    if not counts["final"]:
+        lines.append("note      nothing was good enough to keep: train.jsonl is empty")
     return "\n".join([*lines, f"report    {folder / 'report.html'}"])
 
 

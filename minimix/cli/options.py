@@ -121,6 +121,12 @@ def engine(function: F) -> F:
                 show_default=True,
                 help="Of all candidates but the first, which is greedy.",
             ),
+            click.option(
+                "--top-p",
+                default=ENGINE.top_p,
+                show_default=True,
+                help="Probability mass that candidates are drawn from.",
+            ),
         ]
     ):
         function = option(function)
@@ -130,7 +136,8 @@ def engine(function: F) -> F:
 def shape(function: F) -> F:
     """Add the option that says how rows are written."""
     names = click.Choice(list(SHAPES))
-    option = click.option("--format", type=names, help="Row shape to write.  [default: as read]")
+    text = f"Row shape to write: {', '.join(SHAPES)}.  [default: as read]"
+    option = click.option("--format", type=names, metavar="SHAPE", help=text)
     return option(function)
 
 

@@ -27,7 +27,7 @@ NAME = "SmolLM2-135M-Instruct"
 ADAPTER = Path(__file__).parent / "distiller.lora.gguf"
 """The trained part: a LoRA on top of the bundled model (examples/train_distiller.py)."""
 Q4_0 = 2
-PROBE_TIMEOUT_S = 120
+PROBE_TIMEOUT_S = 600
 
 
 def cache_folder() -> Path:
@@ -106,8 +106,8 @@ def can_decode(path: Path, *, repack: bool) -> bool:
     command = [sys.executable, safe, "-m", "minimix.engines.probe", str(path), str(int(repack))]
     try:
         done = subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return False
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"{path}: one decode took over {PROBE_TIMEOUT_S} s here") from error
     if done.returncode:
         _refusal(done.stderr)
         return False

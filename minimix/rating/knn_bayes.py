@@ -8,6 +8,7 @@ near in meaning and in length: the paper's neighbours, by meaning alone, see lit
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -126,10 +127,10 @@ def load(path: Path = BUNDLED_LIBRARY) -> Library:
     Raises DataError where the file is no library.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             vectors = arrays["embeddings"].astype(np.float32)
             counts = arrays["counts"].astype(np.int32)
             classes = arrays["classes"].astype(np.intp)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(f"{path}: not a rated library ({error})") from error
     return fit(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), counts, classes)

@@ -36,7 +36,6 @@ def render(
         counts=counts,
         notes=notes,
         fusions=fusions,
-        stages=Counter(drop.stage for drop in dropped),
         reasons=reasons.most_common(REASONS),
         other_reasons=max(0, len(reasons) - REASONS),
         settings=settings,
