@@ -43,7 +43,7 @@ def lines(path: Path) -> list[dict[str, object]]:
 
 def test_the_summary_says_what_went_in_and_what_came_out(folder):
     said = (folder / "said.txt").read_text()
-    assert "read      96 records, 95 samples: alpaca (95)" in said
+    assert "read      96 records, 95 samples, 1 not read: alpaca (95)" in said
     assert said.splitlines()[-1] == "report    data.distilled/report.html"
 
 
