@@ -12,6 +12,7 @@ from minimix.records import Audit, Draft, Sample
 VERSION = "1"
 NUMBER = re.compile(r"(?<![\w.])[-\u2212]?\d+(?:,\d{3})*(?:\.\d+)?(?!\w)|\d+(?:\.\d+)?")
 WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
+DOTTED = re.compile(r"\b(?:[^\W\d_]\.){2,}")
 SENTENCE = re.compile(r"(?<=[.!?:])\s+|\n+")
 SUFFIXES = ("ingly", "edly", "ing", "ied", "ies", "ed", "es", "ly", "s")
 SHORTEST_STEM = 3
@@ -32,9 +33,11 @@ STOPWORDS = frozenset(
 def facts(text: str) -> frozenset[str]:
     """Return the facts in `text`: numbers as "#93", names as "@federal", content words stemmed.
 
-    A name is a word with a capital that does not begin a sentence; it counts as a word too.
+    A name is a word with a capital that does not begin a sentence, and counts as a word too; or
+    letters with points between them, such as "U.S.A.".
     """
     found = {"#" + _number(number) for number in NUMBER.findall(text)}
+    found |= {"@" + letters.replace(".", "").lower() for letters in DOTTED.findall(text)}
     for sentence in SENTENCE.split(text):
         for position, word in enumerate(WORD.findall(sentence)):
             lower = word.lower()

@@ -7,7 +7,7 @@ from minimix.records import Audit, Draft
 
 LEAST_KEPT = 0.6
 LEAST_SUPPORTED = 0.85
-LEAST_ASKED = 0.25
+LEAST_ASKED = 0.3
 LEAST_DISTINCT = 0.8
 WELL_FORMED = 0.2
 RATED = 0.2

@@ -55,6 +55,7 @@ def test_a_faithful_fusion_keeps_all_and_adds_nothing():
         ("The Sumerians lived in Iraq, Iran, and invented writing around 3200 BC.", "iran"),
         ("The Sumerians lived in Iraq.", "keeps only"),
         ("The Sumerians invented writing. " * 8, "loops"),
+        ("The Sumerians lived in Iraq, the S.P.A.P.S., and wrote around 3200 BC.", "spaps"),
         ("", "no question and answer"),
         ("Yes.", "keeps only"),
         ("The Sumerians lived in Iraq, invented writing around 3200 BC, ate bread, drank beer, "
