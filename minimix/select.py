@@ -43,13 +43,13 @@ def select(
 def _notes(budget: int, wanted: int, *, kept: int, fused: int, stood_in: int) -> list[str]:
     notes = []
     if fused < wanted:
-        notes.append(f"{wanted} fusions were wanted, {fused} were good enough")
+        notes.append(f"fusions: {wanted} wanted, {fused} good enough")
     if kept < budget - wanted:
-        notes.append(f"{budget - wanted} high originals were wanted, there were {kept}")
+        notes.append(f"high originals: {budget - wanted} wanted, {kept} there")
     if fused > wanted:
-        notes.append(f"{fused - wanted} more fusions fill places that originals left")
+        notes.append(f"fusions in places that originals left: {fused - wanted}")
     if stood_in:
-        notes.append(f"{stood_in} best sources stand in for clusters without a good fusion")
+        notes.append(f"best sources standing in for clusters without a good fusion: {stood_in}")
     if kept + fused + stood_in < budget:
-        notes.append(f"the budget of {budget} could not be filled: {kept + fused + stood_in} rows")
+        notes.append(f"rows: {budget} in the budget, {kept + fused + stood_in} to fill it")
     return notes

@@ -49,7 +49,7 @@ def test_a_model_that_answers_rubbish_gives_no_fusion_and_loses_no_row(tmp_path)
     result = run(tmp_path, near_rows(), use=models(write=lambda _parts: "blah blah"))
     assert result.counts["fusions"] == 0
     assert result.counts["best_sources"] == 3
-    assert result.notes[0] == "4 fusions were wanted, 0 were good enough"
+    assert result.notes[0] == "fusions: 4 wanted, 0 good enough"
     assert {drop.reason for drop in result.dropped if drop.stage == "judge"} == {
         "no question and answer in it"
     }

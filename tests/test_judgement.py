@@ -233,15 +233,15 @@ def test_the_mix_takes_the_best_of_both():
 def test_originals_fill_in_for_missing_fusions_and_it_is_said():
     chosen = select(ORIGINALS, [], [], budget=3, wanted=2)
     assert names(chosen) == ["o2", "o3", "o1"]
-    assert chosen.notes == ("2 fusions were wanted, 0 were good enough",)
+    assert chosen.notes == ("fusions: 2 wanted, 0 good enough",)
 
 
 def test_stand_ins_come_last_and_fill_only_what_is_left():
     chosen = select(ORIGINALS[:1], FUSIONS[:1], STAND_INS, budget=3, wanted=2)
     assert names(chosen) == ["o1", "f1", "s2"]
-    assert "1 best sources stand in for clusters without a good fusion" in chosen.notes
+    assert "best sources standing in for clusters without a good fusion: 1" in chosen.notes
 
 
 def test_a_budget_that_cannot_be_filled_is_said():
     chosen = select([], [], STAND_INS[:1], budget=9, wanted=5)
-    assert chosen.notes[-1] == "the budget of 9 could not be filled: 1 rows"
+    assert chosen.notes[-1] == "rows: 9 in the budget, 1 to fill it"

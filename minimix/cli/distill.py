@@ -10,7 +10,7 @@ from minimix.cli import options
 from minimix.cli.bar import watch
 
 
-@click.command()
+@click.command(short_help="Distil SOURCE: keep its best rows, fuse the rest.")
 @click.argument("source")
 @click.option(
     "--output",
@@ -27,24 +27,28 @@ from minimix.cli.bar import watch
 @click.option(
     "--mix",
     default=options.RUN.mix,
+    type=click.FloatRange(0, 1),
     show_default=True,
     help="Share of fusions in the final set; originals fill what is missing.",
 )
 @click.option(
     "--candidates",
     default=options.RUN.candidates,
+    type=click.IntRange(1),
     show_default=True,
     help="Drafts of each fusion; the best one counts.",
 )
 @click.option(
     "--tries",
     default=options.RUN.tries,
+    type=click.IntRange(1),
     show_default=True,
     help="Clusters written at most per fusion wanted.",
 )
 @click.option(
     "--cohort",
     default=options.RUN.cohort,
+    type=click.IntRange(1),
     show_default=True,
     help="Clusters written together; what a crash costs at most.",
 )

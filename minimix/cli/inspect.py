@@ -11,7 +11,7 @@ from minimix.cli.bar import watch
 BARS = 40
 
 
-@click.command()
+@click.command(short_help="Say what is in SOURCE; no distiller takes part.")
 @click.argument("source")
 @options.shared
 def command(source: str, quiet: bool, **given: Any) -> None:

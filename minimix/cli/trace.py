@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 
-@click.command()
+@click.command(short_help="Show where row ID of a result came from.")
 @click.argument("row_id", metavar="ID")
 @click.option(
     "--output",
