@@ -10,9 +10,10 @@ from minimix.records import Cluster, Vectors
 def plan(clusters: Sequence[Cluster], ratings: Vectors) -> list[int]:
     """Return the positions of `clusters`, the one worth most first.
 
-    Worth is the rating mass of a cluster times its mean similarity: more rated rows about one
-    thing hold more to fuse, and the more alike they are the more likely the fusion holds.
-    `ratings` are the pool's, by row.
+    Worth is the mean rating of a cluster times its mean similarity: what is nearly good makes a
+    good fusion, and the more alike its rows are the more likely the fusion holds. (The sum of the
+    ratings puts the largest clusters first, where a small distiller loses most facts and takes
+    longest.) `ratings` are the pool's, by row.
     """
-    worth = [float(ratings[list(c.rows)].sum()) * c.similarity for c in clusters]
+    worth = [float(ratings[list(c.rows)].mean()) * c.similarity for c in clusters]
     return np.argsort(-np.array(worth), kind="stable").tolist() if clusters else []

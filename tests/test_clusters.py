@@ -141,8 +141,8 @@ def test_the_floor_lies_above_unrelated_pairs_and_related_ones_do_not_raise_it()
     assert similarity_floor(twins, seed=0) == pytest.approx(alone, abs=0.05)
 
 
-def test_the_plan_puts_rating_mass_and_likeness_first():
-    clusters = [Cluster((0, 1), 0.6), Cluster((2, 3), 0.9), Cluster((4, 5, 6), 0.6)]
+def test_the_plan_puts_what_is_nearly_good_and_alike_first():
+    clusters = [Cluster((0, 1), 0.6), Cluster((2, 3), 0.9), Cluster((4, 5, 6), 0.5)]
     ratings = np.array([1, 1, 1, 1, 2, 2, 2], dtype=np.float32)
     assert plan(clusters, ratings) == [2, 1, 0]
     assert plan([], ratings) == []
