@@ -63,7 +63,7 @@ class DistillConfig:
     seed: int = 42
     budget: str = "3%"
     mix: float = 0.5
-    candidates: int = 5
+    candidates: int = 3
     rating_field: str | None = None
     rating_range: tuple[float, float] | None = None
     max_bad: float = 0.05

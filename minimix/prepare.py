@@ -15,6 +15,8 @@ from minimix.pool import Pool
 from minimix.prompt import part_text
 from minimix.records import Cluster, Dropped, Embed, Rate, Sample, Task, Vectors
 
+WORDS_PER_TOKEN = 0.75
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -84,12 +86,25 @@ def prepare(pool: Pool, *, config: DistillConfig, embed: Embed, rate: Rate) -> P
         rated=rated,
         high=tuple(np.flatnonzero(ratings >= HIGH).tolist()),
         clusters=tuple(clusters),
-        order=tuple(plan(clusters, ratings)),
+        order=tuple(plan(clusters, ratings, _hard(samples, clusters, config))),
         floor=floor,
         budget=budget,
         wanted=_wanted(budget, int((ratings >= HIGH).sum()), config.mix),
         dropped=(*copies, *near),
     )
+
+
+def _hard(
+    samples: Sequence[Sample], clusters: Sequence[Cluster], config: DistillConfig
+) -> list[bool]:
+    """Return which clusters hold an input to work on, or more words than an answer can."""
+    most = WORDS_PER_TOKEN * config.engine.max_new_tokens
+    found = []
+    for cluster in clusters:
+        sources = [samples[row] for row in cluster.rows]
+        words = sum(len(sample.text.split()) for sample in sources)
+        found.append(words > most or any(sample.input for sample in sources))
+    return found
 
 
 def _wanted(budget: int, high: int, mix: float) -> int:

@@ -144,5 +144,6 @@ def test_the_floor_lies_above_unrelated_pairs_and_related_ones_do_not_raise_it()
 def test_the_plan_puts_what_is_nearly_good_and_alike_first():
     clusters = [Cluster((0, 1), 0.6), Cluster((2, 3), 0.9), Cluster((4, 5, 6), 0.5)]
     ratings = np.array([1, 1, 1, 1, 2, 2, 2], dtype=np.float32)
-    assert plan(clusters, ratings) == [2, 1, 0]
-    assert plan([], ratings) == []
+    assert plan(clusters, ratings, [False] * 3) == [2, 1, 0]
+    assert plan(clusters, ratings, [False, False, True]) == [1, 0, 2]
+    assert plan([], ratings, []) == []
