@@ -47,16 +47,18 @@ def open_engine(config: EngineConfig, *, candidates: int, seed: int) -> Engine:
     settings = machine_settings(config, model)
     batcher = Batcher(model, sampling, threads=settings["threads"], parallel=settings["parallel"])
     context = min(config.context, model.trained_context)
+    adapter_sha256 = file_sha256(adapter) if adapter else None
+    lora = f" with {adapter.name} {adapter_sha256:.12}" if adapter else ""
     return Engine(
         lambda chats: batcher.run(chats, context=context, new=config.max_new_tokens),
-        name=f"{NAME} (bundled, Q4_0)" if bundled else path.name,
+        name=f"{NAME} (bundled, Q4_0){lora}" if bundled else f"{path.name}{lora}",
         sha256=SHA256 if bundled else file_sha256(path),
         count=lambda chat: len(model.prompt_ids(chat)),
         settings={
             **settings,
             "context": context,
             "repack": repack,
-            "adapter_sha256": file_sha256(adapter) if adapter else None,
+            "adapter_sha256": adapter_sha256,
         },
     )
 
