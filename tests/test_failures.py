@@ -233,7 +233,9 @@ def test_a_prompt_longer_than_the_context_is_dropped_with_its_reason(tmp_path):
     done = minimix(tmp_path, "distill", "long.jsonl", "--model", fast_model(), *small, *wanted)
     assert done.returncode == 0, done.stderr
     dropped = ledger(tmp_path / "long.distilled" / "dropped.jsonl")
-    assert [(row["line"], row["stage"]) for row in dropped] == [(1, "write"), (2, "write")]
+    (kept,) = ledger(tmp_path / "long.distilled" / "provenance.jsonl")
+    assert (kept["origin"], kept["sources"][0]["line"]) == ("best_source", 1)
+    assert [(row["line"], row["stage"]) for row in dropped] == [(2, "write")]
     assert all("does not fit a context of 256" in row["reason"] for row in dropped)
     assert accounted(tmp_path / "long.distilled") == [1, 2]
 
