@@ -16,6 +16,7 @@ from minimix.parse import parse
 from minimix.prompt import to_messages
 from minimix.records import Answer, Messages, Task
 
+pytestmark = pytest.mark.slow
 PARTS = (
     ("Q: What is a bond?\nA: A bond is a loan to a firm.", "Q: bond?\nA: bonds pay interest."),
     ("Q: What is bread?\nA: Bread is baked dough.", "Q: bread how\nA: it needs yeast and flour."),
