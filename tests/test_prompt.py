@@ -35,11 +35,9 @@ def test_the_template_alone_makes_control_tokens():
 def test_any_text_stands_whole_between_the_template_s_own(texts):
     chat = [{"role": "user", "content": text} for text in texts]
     ids = token_ids(chat, CHATML, ("", ""), spell)  # type: ignore[arg-type]
-    expected = "".join(f"<|im_start|>user\n{t}<|im_end|>\n" for t in ["\0"] * len(texts))
     controls = sum(number in (0xE000, 0xE001) for number in ids)
     given = sum(letter in "\ue000\ue001" for text in texts for letter in text)
     assert controls - given == 2 * len(texts) + 1
-    assert len(expected) > 0
     assert all(text in "".join(map(chr, ids)) for text in texts)
 
 
