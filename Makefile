@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .PHONY: demo test quick check clean
 
 demo: $(VENV)/.installed
-	$(BIN)/minimix distill examples/dolly.jsonl --budget 10% --output demo.distilled
+	$(BIN)/minimix distill examples/dolly.jsonl --budget 10% --output demo.distilled --restart
 
 test: $(VENV)/.installed-dev check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
