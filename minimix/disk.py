@@ -1,9 +1,9 @@
 """Bytes on disk: hashes, and writes that are whole or not there."""
 
+import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,21 +34,19 @@ def atomic(path: Path) -> Iterator[IO[str]]:
 
     Raises OutputError where the disk is full, read-only, or the folder cannot be made.
     """
-    temporary = None
+    temporary = path.with_name(f".{path.name}.part")  # one name, so that a crash leaves no litter
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:

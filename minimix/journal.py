@@ -27,6 +27,8 @@ COHORTS = "cohorts.jsonl"
 EMBEDDINGS = "embeddings.npz"
 LOCK = "lock"
 LEDGER = "provenance.jsonl"
+PART = "embeddings.part.npz"
+OURS = frozenset({RUN, f".{RUN}.part", COHORTS, EMBEDDINGS, PART, LOCK})
 
 
 class Journal:
@@ -95,7 +97,7 @@ class Journal:
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             pass  # none yet, or cut short: made again below, to the same bits
         vectors = embed(texts)
-        part = path.with_suffix(".part.npz")
+        part = self.folder / PART
         try:
             with part.open("wb") as target:
                 np.savez(target, key=np.array(key), vectors=vectors)
@@ -136,7 +138,10 @@ def _is_ours(output: Path) -> bool:
     """Whether a folder is empty or was written by a run, its journal deleted or not."""
     if output.is_file():
         return False
-    return not any(output.iterdir()) or any((output / name).exists() for name in (FOLDER, LEDGER))
+    if (output / LEDGER).exists() or not any(output.iterdir()):
+        return True
+    folder = output / FOLDER
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= OURS
 
 
 def _leave(output: Path) -> None:
@@ -148,9 +153,9 @@ def _leave(output: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.name != LOCK:
-            path.unlink()
+    """Take away what runs write into a journal, and nothing that somebody else put there."""
+    for name in OURS - {LOCK}:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _take_lock(lock: int, output: Path) -> None:

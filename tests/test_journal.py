@@ -116,3 +116,26 @@ def test_cached_vectors_are_the_fresh_ones(tmp_path):
         other = Journal(tmp_path / "out").embeddings(["a b"], lambda _t: fresh[:1] * 0, "words")
     assert cached.tobytes() == fresh.tobytes()
     assert not other.any()
+
+
+def test_somebody_s_own_journal_folder_is_left_alone(tmp_path):
+    mine = tmp_path / "out" / "journal" / "diary.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with (
+        pytest.raises(OutputError, match="no output of minimix"),
+        open_journal(tmp_path / "out", restart=True),
+    ):
+        pass
+    assert mine.read_text() == "mine"
+
+
+def test_a_restart_takes_away_its_own_files_only(tmp_path):
+    run(tmp_path, near_rows())
+    (tmp_path / "out" / "provenance.jsonl").touch()
+    note = tmp_path / "out" / "journal" / "note.txt"
+    note.write_text("mine")
+    with open_journal(tmp_path / "out", restart=True) as journal:
+        journal.begin({})
+    assert note.read_text() == "mine"
+    assert not (tmp_path / "out" / "journal" / "cohorts.jsonl").exists()
