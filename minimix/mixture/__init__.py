@@ -1,0 +1,1 @@
+"""Training data made here: good samples of every kind from passages, and worse versions of them."""
