@@ -1,6 +1,7 @@
 """Engines: what generates, each one a `Generate`. `open_engine` picks by the settings."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from minimix.engines.llama import Batcher
 from minimix.engines.model import LlamaModel, check_header
 from minimix.engines.sampling import Sampling
 from minimix.engines.server import connect
-from minimix.errors import ModelError, brief
+from minimix.errors import ConfigError, ModelError, brief
 from minimix.extras import need
 from minimix.files import HUB_ID
 from minimix.records import Engine
@@ -23,27 +24,36 @@ MEMORY_SHARE = 4
 """One part in so many of the machine's memory may go to the key-value cache."""
 
 
-def open_engine(config: EngineConfig, *, candidates: int, seed: int) -> Engine:
+def open_engine(
+    config: EngineConfig,
+    *,
+    candidates: int,
+    seed: int,
+    adapted: bool = True,
+    schema: Mapping[str, Any] | None = None,
+) -> Engine:
     """Return the engine that the settings name, with `candidates` answers a chat.
 
-    Raises ModelError where its model cannot be found, read or run here.
+    Not `adapted`, the bundled model comes as it is, without the LoRA that makes it a distiller.
+    Answers are held to the JSON `schema`, where one is given: by a grammar here, by a server as far
+    as it can. Raises ModelError where the model cannot be found, read or run here, ConfigError
+    where a schema is asked of what writes no JSON.
     """
-    sampling = Sampling(candidates, config.temperature, config.top_p, seed)
+    sampling = Sampling(candidates, config.temperature, config.top_p, seed, schema)
     if config.base_url:
         name = "" if config.model == BUNDLED else config.model
         parallel = config.parallel or SERVER_PARALLEL
         new = config.max_new_tokens
         return connect(config.base_url, name, sampling=sampling, new=new, parallel=parallel)
     if config.model == EXTRACT:
+        if schema:
+            raise ConfigError(f"model: expected a GGUF or a server, found {EXTRACT!r}: no JSON")
         return extractive()
     bundled = config.model == BUNDLED
     path = fast_model() if bundled else find_model(config.model)
-    adapter = find_model(config.adapter) if config.adapter else ADAPTER if bundled else None
-    check_header(path)
-    repack = can_decode(path, repack=True)
-    if not repack and not can_decode(path, repack=False):
-        raise ModelError(f"{path}: llama.cpp cannot run it here (a try in a child process failed)")
-    model = LlamaModel(path, adapter=adapter, gpu_layers=config.gpu_layers, repack=repack)
+    own = ADAPTER if bundled and adapted else None
+    adapter = find_model(config.adapter) if config.adapter else own
+    model = open_model(path, adapter=adapter, gpu_layers=config.gpu_layers)
     settings = machine_settings(config, model)
     batcher = Batcher(model, sampling, threads=settings["threads"], parallel=settings["parallel"])
     context = min(config.context, model.trained_context)
@@ -57,10 +67,22 @@ def open_engine(config: EngineConfig, *, candidates: int, seed: int) -> Engine:
         settings={
             **settings,
             "context": context,
-            "repack": repack,
+            "repack": model.repack,
             "adapter_sha256": adapter_sha256,
         },
     )
+
+
+def open_model(path: Path, *, adapter: Path | None = None, gpu_layers: int) -> LlamaModel:
+    """Return the model at `path`, in the way that a child process has shown to run here.
+
+    Raises ModelError where it cannot be read, or there is no such way.
+    """
+    check_header(path)
+    repack = can_decode(path, repack=True)
+    if not repack and not can_decode(path, repack=False):
+        raise ModelError(f"{path}: llama.cpp cannot run it here (a try in a child process failed)")
+    return LlamaModel(path, adapter=adapter, gpu_layers=gpu_layers, repack=repack)
 
 
 def find_model(name: str) -> Path:

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from minimix.engines.batch import BATCH, Batch
 from minimix.engines.model import LlamaModel
-from minimix.engines.sampling import Sampling, sample_from
+from minimix.engines.sampling import Sampling
 from minimix.engines.slots import Job, Slot, shared_start
 from minimix.errors import ModelError
 from minimix.prompt import STOPS
 from minimix.records import Answer, Finish, Messages
 
-BATCH = 512
 CONTEXT_STEP = 256
 FLASH_OFF = 0
 """On a CPU flash attention costs more than it saves (measured: 73 against 143 tokens a second)."""
@@ -83,10 +83,10 @@ class Batcher:
             adapters = (c.llama_adapter_lora_p_ctypes * 1)(self.model.adapter)
             c.llama_set_adapters_lora(self.context, adapters, 1, (ctypes.c_float * 1)(1.0))
         self.memory = c.llama_get_memory(self.context)
-        self.batch = c.llama_batch_init(BATCH, 0, 1)
+        self.batch = Batch(self.model, self.context)
 
     def _close(self) -> None:
-        self.c.llama_batch_free(self.batch)
+        self.batch.free()
         self.c.llama_free(self.context)
         self.context = self.batch = None
 
@@ -138,13 +138,14 @@ class Batcher:
         slot.candidate, slot.position = job.begun, len(job.ids)
         job.begun += 1
         self.c.llama_memory_seq_rm(self.memory, slot.seq, len(job.ids), -1)
-        slot.chain = self.sampling.chain(self.c, job.key, slot.candidate)
+        slot.picker = self.sampling.picker(self.model, job.key, slot.candidate)
         if job.logits is not None:
-            slot.last, slot.fresh = sample_from(self.c, slot.chain, job.logits), True
+            slot.last, slot.fresh = slot.picker.pick_from(job.logits), True
         slots[slot.seq] = slot
 
     def _end(self, slot: Slot, free: list[int], slots: dict[int, Slot]) -> None:
-        self.c.llama_sampler_free(slot.chain)
+        if slot.picker:
+            slot.picker.free()
         del slots[slot.seq]
         if self._forks(slot):
             self._begin(Slot(slot.seq, slot.job, -1), slots)
@@ -169,50 +170,37 @@ class Batcher:
 
     def _read_shared(self, ids: list[int]) -> None:
         for start in range(0, len(ids), BATCH):
-            self.batch.n_tokens = 0
+            self.batch.clear()
             for position, token in enumerate(ids[start : start + BATCH], start):
-                self._put(token, position, 0, wanted=False)
-            self._run_batch()
+                self.batch.put(token, position, 0, wanted=False)
+            self.batch.run()
 
     def _decode(self, slots: list[Slot]) -> None:
         """Run one batch: a token of every slot that writes, then as much reading as fits."""
-        self.batch.n_tokens = 0
+        self.batch.clear()
         outputs = []
         for slot in slots:
             if not slot.todo:
-                outputs.append((slot, self._put(slot.last, slot.position, slot.seq, wanted=True)))
+                index = self.batch.put(slot.last, slot.position, slot.seq, wanted=True)
+                outputs.append((slot, index))
                 slot.position += 1
         for slot in slots:
-            room = BATCH - self.batch.n_tokens
+            room = self.batch.room
             chunk, slot.todo = slot.todo[:room], slot.todo[room:]
             for token in chunk:
                 last = slot.position == len(slot.job.ids) - 1
-                index = self._put(token, slot.position, slot.seq, wanted=last)
+                index = self.batch.put(token, slot.position, slot.seq, wanted=last)
                 slot.position += 1
                 if last:
                     outputs.append((slot, index))
-        self._run_batch()
+        self.batch.run()
         for slot, index in outputs:
             self._pick(slot, index)
 
     def _pick(self, slot: Slot, index: int) -> None:
-        if slot.chain is None:
-            slot.chain = self.sampling.chain(self.c, slot.job.key, slot.candidate)
+        if slot.picker is None:
+            slot.picker = self.sampling.picker(self.model, slot.job.key, slot.candidate)
             logits = self.c.llama_get_logits_ith(self.context, index)
             slot.job.logits = np.ctypeslib.as_array(logits, (self.model.vocabulary,)).copy()
-        slot.last = int(self.c.llama_sampler_sample(slot.chain, self.context, index))
+        slot.last = slot.picker.pick(self.context, index)
         slot.fresh = True
-
-    def _put(self, token: int, position: int, seq: int, *, wanted: bool) -> int:
-        """Add a token to the batch and return its place there."""
-        batch, index = self.batch, int(self.batch.n_tokens)
-        batch.token[index], batch.pos[index] = token, position
-        batch.n_seq_id[index], batch.seq_id[index][0] = 1, seq
-        batch.logits[index] = wanted
-        batch.n_tokens = index + 1
-        return index
-
-    def _run_batch(self) -> None:
-        code = self.c.llama_decode(self.context, self.batch)
-        if code:
-            raise ModelError(f"{self.model.path}: llama.cpp could not decode (code {code})")

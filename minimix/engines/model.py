@@ -39,7 +39,7 @@ class LlamaModel:
         """
         check_header(path)
         self.c: Any = need("llama_cpp")
-        self.path = path
+        self.path, self.repack = path, repack
         hush(self.c)
         self.c.llama_backend_init()
         params = self.c.llama_model_default_params()

@@ -1,11 +1,12 @@
-"""What picks the next token of one sequence."""
+"""How candidates are drawn."""
 
-import ctypes
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+from minimix.engines.model import LlamaModel
+from minimix.engines.picker import HeldPicker, Picker, gbnf
 
 TOP_K = 40
 """Cut before top-p: sorting the whole vocabulary for it would cost milliseconds a token."""
@@ -13,18 +14,29 @@ TOP_K = 40
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How candidates are drawn; the first of each task is greedy."""
+    """How candidates are drawn; the first of each task is greedy.
+
+    `schema` is the JSON schema that every answer is held to, None for free text.
+    """
 
     candidates: int
     temperature: float
     top_p: float
     seed: int
+    schema: Mapping[str, Any] | None = None
 
-    def chain(self, c: Any, prompt: bytes, candidate: int) -> Any:
-        """Return a llama.cpp sampler chain for a candidate; the caller frees it.
+    def picker(self, model: LlamaModel, prompt: bytes, candidate: int) -> Picker:
+        """Return what picks a candidate's tokens; the caller frees it.
 
-        Its seed follows from the run's, the prompt and the candidate's number alone.
+        Its seed follows from the run's, the prompt and the candidate's number alone. Raises
+        ModelError where the schema makes no grammar.
         """
+        chain = self._chain(model.c, prompt, candidate)
+        if self.schema is None:
+            return Picker(model, chain)
+        return HeldPicker(model, chain, gbnf(self.schema))
+
+    def _chain(self, c: Any, prompt: bytes, candidate: int) -> Any:
         chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
         if candidate == 0 or self.temperature == 0:
             c.llama_sampler_chain_add(chain, c.llama_sampler_init_greedy())
@@ -41,16 +53,3 @@ def candidate_seed(seed: int, prompt: bytes, candidate: int) -> int:
     """Return 31 bits that depend on the run's seed, the prompt and the candidate's number."""
     digest = hashlib.sha256(b"%d\0%d\0%s" % (seed, candidate, prompt)).digest()
     return int.from_bytes(digest[:4], "little") >> 1
-
-
-def sample_from(c: Any, chain: Any, logits: np.ndarray) -> int:
-    """Return the token `chain` picks from saved `logits` (vocabulary,) and accept it."""
-    table = np.zeros(len(logits), dtype=[("id", "i4"), ("logit", "f4"), ("p", "f4")])
-    table["id"] = np.arange(len(logits))
-    table["logit"] = logits
-    data = table.ctypes.data_as(ctypes.POINTER(c.llama_token_data))
-    array = c.llama_token_data_array(data, len(table), -1, False)
-    c.llama_sampler_apply(chain, ctypes.byref(array))
-    token = int(array.data[array.selected].id)
-    c.llama_sampler_accept(chain, token)
-    return token

@@ -7,12 +7,14 @@ embedded engine never makes them in the first place.
 import os
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
 from typing import Any
 
+from minimix.engines.forms import Forms
 from minimix.engines.sampling import Sampling, candidate_seed
 from minimix.errors import ModelError, brief
 from minimix.extras import need
@@ -61,11 +63,12 @@ class Server:
         A request that fails for good yields an answer marked "failed", a prompt too long for the
         server one marked "refused". Raises ModelError where the server refuses what is asked (4xx).
         """
-        ended = Event()
+        ended, forms = Event(), Forms(self.sampling.schema)
         with _client(self.url) as client, ThreadPoolExecutor(self.parallel) as pool:
 
             def ask(task: int, chat: Messages, candidate: int) -> Answer:
-                return self._ask(client, task, candidate, self._body(chat, candidate), ended)
+                post = partial(self._post, client, self._body(chat, candidate), forms)
+                return self._ask(post, task, candidate, ended)
 
             asked = [
                 pool.submit(ask, task, chat, candidate)
@@ -90,11 +93,9 @@ class Server:
             "seed": candidate_seed(self.sampling.seed, repr(chat).encode(), candidate),
         }
 
-    def _ask(
-        self, client: Any, task: int, candidate: int, body: dict[str, Any], ended: Event
-    ) -> Answer:
+    def _ask(self, post: Callable[[], Reply], task: int, candidate: int, ended: Event) -> Answer:
         for attempt in range(TRIES):
-            reply = self._post(client, body)
+            reply = post()
             if reply.finish != "failed":
                 return Answer(task, candidate, reply.text, reply.finish, reply.problem)
             if attempt + 1 < TRIES:
@@ -103,17 +104,22 @@ class Server:
                     break  # nobody waits for this answer any more
         return Answer(task, candidate, "", "failed", f"{TRIES} tries: {reply.problem}")
 
-    def _post(self, client: Any, body: dict[str, Any]) -> Reply:
+    def _post(self, client: Any, body: dict[str, Any], forms: Forms) -> Reply:
+        way = forms.ways[0]
         try:
-            response = client.post("chat/completions", json=body)
+            response = client.post("chat/completions", json={**body, **way})
         except need("httpx").RequestError as error:
             return Reply(problem=type(error).__name__)
         status = response.status_code
+        too_long = TOO_LONG.search(response.text)
+        if not too_long and forms.refuses(way, response):
+            return self._post(client, body, forms)
         if status in BUSY or status >= 500:
             return Reply(problem=f"status {status}", wait_s=_retry_after(response))
         if status == 200:
-            return _read(response)
-        if 400 <= status < 500 and TOO_LONG.search(response.text):
+            reply = _read(response)
+            return replace(reply, problem=reply.problem or forms.note_on(way))
+        if 400 <= status < 500 and too_long:
             return Reply(finish="refused", problem=f"status {status}: the prompt does not fit")
         raise ModelError(f"{self.address}: status {status}: {_said(response)}")
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+
+from minimix.engines.picker import Picker
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Slot:
     job: Job
     candidate: int
     todo: list[int] = field(default_factory=list)
-    chain: Any = None
+    picker: Picker | None = None
     position: int = 0
     last: int = -1
     fresh: bool = False
