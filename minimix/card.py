@@ -36,7 +36,7 @@ its reason in `dropped.jsonl`.
 - Fusions were written by {model} and accepted by rule: no number or name without a source, and a
   rating above the best source's. Rules do not see every error.
 - The licence is that of the source data, which minimix does not know.
-{notes}
+{unchecked}{notes}
 ## Made with
 {settings}
 
@@ -44,6 +44,7 @@ All settings, the model's hash and all versions stand in `run.yaml`.
 """
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 LARGEST = "n>1M"
+UNCHECKED = "- The set was not checked against evaluation questions.\n"
 
 
 def card(
@@ -66,6 +67,7 @@ def card(
         quoted=json.dumps(name),
         size=size,
         **made_by,
+        unchecked="" if counts["questions"] else UNCHECKED,
         notes="".join(f"- {note[:1].upper()}{note[1:]}.\n" for note in notes),
         settings=lines,
     )

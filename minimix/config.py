@@ -15,6 +15,7 @@ BUDGET = re.compile(r"(\d+)|(\d+(?:\.\d+)?)\s*%")
 PASSWORD = re.compile(r"//[^/@]*@")
 EXTRACT = "extract"
 BUNDLED = "bundled"
+LEARNT = "learnt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,10 @@ class DistillConfig:
     `budget` is rows or a share ("500", "3%"); `mix` the share of fusions in the final set;
     `candidates` drafts a task; `min_similarity` the cosine floor of a cluster, None to set it
     from the data; `near_copy` the cosine from which a sample is a copy; `tries` the clusters
-    written at most per fusion wanted; `cohort` tasks generated together from a clean context.
+    written at most per fusion wanted; `cohort` tasks generated together from a clean context;
+    `rater` is learnt, knn-bayes or a file that `minimix rate --fit` made; `length_neutral` rates as
+    if all responses were of one length; `check_against` the sources of evaluation questions that
+    the final set is checked against.
     """
 
     seed: int = 42
@@ -68,17 +72,22 @@ class DistillConfig:
     rating_range: tuple[float, float] | None = None
     max_bad: float = 0.05
     limit: int | None = None
+    rater: str = LEARNT
+    length_neutral: bool = False
     embedder: str = BUNDLED
     near_copy: float = 0.95
     min_similarity: float | None = None
     tries: int = 8
     cohort: int = 16
     format: str | None = None
+    check_against: tuple[str, ...] = ()
+    drop_contaminated: bool = False
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a setting out of range."""
-        _texts(self, "budget", "embedder")
+        _texts(self, "budget", "embedder", "rater")
+        _flags(self, "length_neutral", "drop_contaminated")
         _at_least(self, seed=0, candidates=1, tries=1, cohort=1)
         for name in ("mix", "max_bad", "near_copy"):
             _between(self, name, 0.0, 1.0)
@@ -88,6 +97,7 @@ class DistillConfig:
             _between(self, "min_similarity", -1.0, 1.0)
         if self.rating_range is not None and not self.rating_range[0] < self.rating_range[1]:
             raise ConfigError(f"rating_range: expected LOW below HIGH, found {self.rating_range}")
+        _check_sources(self.check_against)
         budget_rows(self.budget, 1)
 
     def with_settings(self, settings: Mapping[str, Any]) -> "DistillConfig":
@@ -105,6 +115,8 @@ class DistillConfig:
         given = {name: value for name, value in settings.items() if name in own}
         if isinstance(given.get("budget"), int):
             given["budget"] = str(given["budget"])  # YAML reads 500 as a number
+        if isinstance(given.get("check_against"), list):
+            given["check_against"] = tuple(given["check_against"])
         try:
             return replace(self, **given, engine=replace(self.engine, **engine))
         except TypeError as error:
@@ -117,6 +129,7 @@ class DistillConfig:
         engine["base_url"] = PASSWORD.sub("//", engine["base_url"])
         if settings["rating_range"] is not None:
             settings["rating_range"] = list(settings["rating_range"])
+        settings["check_against"] = list(settings["check_against"])
         return {**settings, **engine}
 
 
@@ -149,11 +162,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return {str(name).replace("-", "_"): value for name, value in settings.items()}
 
 
+def _check_sources(sources: object) -> None:
+    """Raise ConfigError unless `sources` are texts; one text alone would be read as letters."""
+    if not isinstance(sources, tuple) or not all(isinstance(one, str) and one for one in sources):
+        raise ConfigError(f"check_against: expected a list of files or hub ids, found {sources!r}")
+
+
 def _texts(config: object, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         if not isinstance(value, str):
             raise ConfigError(f"{name}: expected text, found {value!r}")
+
+
+def _flags(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name}: expected true or false, found {value!r}")
 
 
 def _at_least(config: object, **bounds: int) -> None:

@@ -34,13 +34,27 @@ def atomic(path: Path) -> Iterator[IO[str]]:
 
     Raises OutputError where the disk is full, read-only, or the folder cannot be made.
     """
+    with _appearing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data`, whole or not at all; raises OutputError as `atomic` does."""
+    with _appearing(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """Yield where to write first; what lies there takes the name `path` when all went well."""
     temporary = path.with_name(f".{path.name}.part")  # one name, so that a crash leaves no litter
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error

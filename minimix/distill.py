@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minimix.config import HIGH, DistillConfig
+from minimix.contamination import NONE, Match, Questions, matches, verdict
 from minimix.errors import AccountingError
 from minimix.fuse import Written, fuse
 from minimix.journal import Journal
@@ -15,16 +16,7 @@ from minimix.pool import Pool
 from minimix.prepare import Prepared, prepare
 from minimix.progress import Progress, silent
 from minimix.rarity import rarity, scaled
-from minimix.records import (
-    Dropped,
-    Embed,
-    Entry,
-    Models,
-    Origin,
-    Place,
-    Stage,
-    Vectors,
-)
+from minimix.records import Dropped, Embed, Entry, Models, Origin, Place, Sample, Stage, Vectors
 from minimix.select import Selection, select
 
 NEIGHBOURS = 15
@@ -35,12 +27,14 @@ SHUFFLE = 1
 class Distilled:
     """A finished run: the final set in the order it is written, the drops, and what was counted.
 
+    `matches` are the rows that hold an evaluation question, in the order of their sources.
     `seconds` are wall times by stage; they stand in the report and nowhere else.
     """
 
     entries: tuple[Entry, ...]
     dropped: tuple[Dropped, ...]
     notes: tuple[str, ...]
+    matches: tuple[Match, ...]
     prepared: Prepared
     written: Written
     counts: Mapping[str, int]
@@ -53,9 +47,10 @@ def distill(
     config: DistillConfig,
     models: Models,
     journal: Journal,
+    questions: Questions = NONE,
     progress: Progress = silent,
 ) -> Distilled:
-    """Return the final set for `pool`.
+    """Return the final set for `pool`, checked against evaluation `questions`.
 
     Raises AccountingError where a sample would be in no ledger or in two.
     """
@@ -64,32 +59,61 @@ def distill(
     def embed_all(texts: Sequence[str]) -> Vectors:
         return journal.embeddings(texts, models.embed, models.embedder)
 
-    prepared = prepare(pool, config=config, embed=embed_all, rate=models.rate)
+    prepared = prepare(pool, config=config, embed=embed_all, rate=models.rater.rate)
     ready = time.monotonic()
     written = fuse(prepared, config=config, models=models, journal=journal, progress=progress)
     fused = time.monotonic()
-    selection = choose(prepared, written, config=config, embed=models.embed)
-    dropped = [*pool.dropped, *prepared.dropped, *_unused(prepared, written, selection.entries)]
+    remove = config.drop_contaminated
+    removed = matches(candidates(prepared, written), questions) if remove else ()
+    selection = choose(prepared, written, removed, config=config, embed=models.embed)
+    found = removed or matches((entry.sample for entry in selection.entries), questions)
+    unused = _unused(prepared, written, selection.entries, removed)
+    dropped = [*pool.dropped, *prepared.dropped, *unused]
     order = np.random.default_rng([config.seed, SHUFFLE]).permutation(len(selection.entries))
     entries = tuple(selection.entries[row] for row in order)
     account(pool, entries, dropped)
+    notes = [verdict(found, questions, removed=remove)] if questions.places else []
     end = time.monotonic()
     seconds = {"prepare": ready - start, "fuse": fused - ready, "select": end - fused}
     return Distilled(
         entries=entries,
         dropped=tuple(sorted(dropped, key=lambda drop: _order(drop.place))),
-        notes=selection.notes,
+        notes=(*selection.notes, *notes),
+        matches=tuple(sorted(found, key=lambda match: _order(match.sample.place))),
         prepared=prepared,
         written=written,
-        counts=count(pool, prepared, written, entries, dropped),
+        counts={
+            **count(pool, prepared, written, entries, dropped),
+            "questions": len(questions.places),
+            "contaminated": len(found),
+        },
         seconds=seconds,
     )
 
 
+def candidates(prepared: Prepared, written: Written) -> list[Sample]:
+    """Return what the final set is chosen from: high originals, possible stand-ins, fusions."""
+    rows = [*prepared.high]
+    for position in (*written.rejected, *written.refused):
+        rows += prepared.clusters[position].rows
+    fusions = [fusion.sample for fusion in written.fusions]
+    return [*(prepared.samples[row] for row in rows), *fusions]
+
+
 def choose(
-    prepared: Prepared, written: Written, *, config: DistillConfig, embed: Embed
+    prepared: Prepared,
+    written: Written,
+    removed: Sequence[Match],
+    *,
+    config: DistillConfig,
+    embed: Embed,
 ) -> Selection:
-    """Return the final set, its rarity measured among all samples and fusions together."""
+    """Return the final set without what was `removed`.
+
+    Rarity is measured among all samples and fusions together.
+    """
+    gone = {match.sample.sources for match in removed}
+
     fresh = embed([fusion.sample.text for fusion in written.fusions])
     everything = np.concatenate([prepared.embeddings, fresh])
     count = min(NEIGHBOURS, len(everything) - 1)
@@ -100,16 +124,21 @@ def choose(
     def entry(row: int, origin: Origin) -> Entry:
         return Entry(prepared.samples[row], origin, float(prepared.ratings[row]), float(rare[row]))
 
+    def clean(rows: Iterable[int]) -> list[int]:
+        return [row for row in rows if prepared.samples[row].sources not in gone]
+
     stand_ins = [
-        max(prepared.clusters[position].rows, key=lambda row: (prepared.ratings[row], -row))
+        max(rows, key=lambda row: (prepared.ratings[row], -row))
         for position in (*written.rejected, *written.refused)
+        if (rows := clean(prepared.clusters[position].rows))
     ]
     fusions = [
         Entry(fusion.sample, "fusion", fusion.rating, float(rare[row]), fusion)
         for row, fusion in enumerate(written.fusions, len(prepared.samples))
+        if fusion.sample.sources not in gone
     ]
     return select(
-        [entry(row, "original") for row in prepared.high],
+        [entry(row, "original") for row in clean(prepared.high)],
         fusions,
         [entry(row, "best_source") for row in stand_ins],
         budget=prepared.budget,
@@ -148,6 +177,7 @@ def count(
         "dropped_read": stages["read"],
         "dropped_copy": stages["copy"],
         "dropped_near_copy": stages["near copy"],
+        "dropped_rate": stages["rate"],
         "high": len(prepared.high),
         "low": len(prepared.samples) - len(prepared.high),
         "clusters": len(prepared.clusters),
@@ -159,6 +189,7 @@ def count(
         "dropped_plan": stages["plan"],
         "dropped_write": stages["write"],
         "dropped_judge": stages["judge"],
+        "dropped_contamination": stages["contamination"],
         "dropped_select": stages["select"],
         "dropped": len(dropped),
         "kept": origins["original"] + origins["best_source"],
@@ -172,7 +203,9 @@ def count(
     }
 
 
-def _unused(prepared: Prepared, written: Written, entries: Sequence[Entry]) -> Iterable[Dropped]:
+def _unused(
+    prepared: Prepared, written: Written, entries: Sequence[Entry], removed: Sequence[Match]
+) -> Iterable[Dropped]:
     """Yield a drop for every sample that came through preparation and is in no entry."""
     chosen = {place for entry in entries for place in entry.sample.sources}
     reasons: dict[int, tuple[Stage, str]] = {}
@@ -191,9 +224,12 @@ def _unused(prepared: Prepared, written: Written, entries: Sequence[Entry]) -> I
     give(written.unreached, "plan", f"its cluster was not written: {written.stopped}")
     give(written.refused, "write", written.refused)
     give(written.rejected, "judge", written.rejected)
+    held = {place: match.reason for match in removed for place in match.sample.sources}
     for row, (stage, reason) in reasons.items():
         place = prepared.samples[row].place
-        if place not in chosen:
+        if place in held:
+            yield Dropped(place, "contamination", held[place])
+        elif place not in chosen:
             yield Dropped(place, stage, reason)
 
 

@@ -5,7 +5,7 @@ journal whole, so a run that was killed gives the same bytes as one left alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from minimix.records import (
     Draft,
     Engine,
     Fusion,
+    Kind,
     Messages,
     Models,
     Place,
@@ -148,7 +149,7 @@ def _judge(
         if not harm(draft, marks)
     ]
     samples = [sample for *_, sample in clean]
-    ratings = models.rate(samples, models.embed([sample.text for sample in samples]))
+    ratings = models.rater.rate(samples)
     rated = {
         (task, number): (sample, float(rating))
         for (task, number, sample), rating in zip(clean, ratings, strict=True)
@@ -180,8 +181,13 @@ def _drafts(
     cluster = prepared.clusters[position]
     asked, sources = prepared.task(cluster), prepared.sources(cluster)
     given = [one for one in answers if one.task == task and one.finish not in UNANSWERED]
-    drafts = [parse(asked, answer.text) for answer in given]
+    drafts = [_as_read(parse(asked, answer.text), asked.kind) for answer in given]
     return [(draft, audit(draft, sources)) for draft in drafts]
+
+
+def _as_read(draft: Draft, kind: Kind) -> Draft:
+    """Return a draft as samples of its kind are read: but for qa, the response holds all of it."""
+    return draft if kind == "qa" else replace(draft, prompt="", response=draft.answer)
 
 
 def _why_none(task: int, answers: Sequence[Answer]) -> str:

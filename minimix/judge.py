@@ -5,13 +5,19 @@ from dataclasses import dataclass
 
 from minimix.records import Audit, Draft
 
-LEAST_KEPT = 0.6
-LEAST_SUPPORTED = 0.85
+LEAST_KEPT, LEAST_EACH = 0.6, 0.6
+"""Of all facts, and of each source's: the freest honest wording keeps 0.63 of each."""
+LEAST_SUPPORTED = 0.7
+"""Of all facts, and of each source's: the freest honest wording measured keeps 0.63 of that."""
 LEAST_ASKED = 0.3
-LEAST_DISTINCT = 0.8
+LEAST_DISTINCT, MOST_REDUNDANT = 0.8, 0.2
+"""Honest text repeats hardly a fifth of its trigrams, and no sentence."""
 WELL_FORMED = 0.2
 RATED = 0.2
 HIGHEST = 5.0
+FREE_COPIED, FREE_PASTED = 0.8, 0.5
+"""Up to here a faithful fusion of like sources may copy one, or hold each in one piece."""
+HALVED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +32,47 @@ class Candidate:
 def merit(candidate: Candidate) -> float:
     """Return how good a candidate is among its like: 0..1.4, higher is better.
 
-    The harmonic mean of kept and supported, times distinct; plus 0.2 where it is well-formed, and
-    up to 0.2 by its rating.
+    The harmonic mean of kept and supported, times `style`; plus, times style too, 0.2 where it is
+    well-formed, and up to 0.2 by its rating: no rating makes up for a trick.
     """
     audit, rating = candidate.audit, candidate.rating or 0.0
     total = audit.kept + audit.supported
     balance = 2 * audit.kept * audit.supported / total if total else 0.0
     formed = WELL_FORMED * (not candidate.draft.problems)
-    return balance * audit.distinct + formed + RATED * rating / HIGHEST
+    return style(audit) * (balance + formed + RATED * rating / HIGHEST)
+
+
+def style(audit: Audit) -> float:
+    """Return what is left of a draft's merit for the way it is put together, 0..1.
+
+    The product of: distinct; 1 - redundant; fluent; and 1, down to a half for a draft that is one
+    source and nothing else, and down to a half for one in which every source stands unbroken.
+    """
+    copied = 1 - HALVED * _over(audit.copied, FREE_COPIED)
+    pasted = 1 - HALVED * _over(audit.pasted, FREE_PASTED)
+    return audit.distinct * (1 - audit.redundant) * audit.fluent * copied * pasted
+
+
+def _over(share: float, free: float) -> float:
+    """Return how far a share lies above what is free, 0..1."""
+    return max(0.0, share - free) / (1 - free)
 
 
 def harm(draft: Draft, audit: Audit) -> str:
     """Return why a draft's audit is not clean, "" where it is."""
-    figures = [fact[1:] for fact in audit.unsupported if fact[0] in "#@"]
     whole = draft.response and (draft.prompt or not draft.problems)
     faults = {
         "no question and answer in it": not whole,
         f"loops ({audit.distinct:.0%} of its trigrams are distinct)": (
             audit.distinct < LEAST_DISTINCT
         ),
-        f"numbers or names without a source: {', '.join(figures[:3])}": bool(figures),
+        f"without a source: {'; '.join(audit.unsupported[:3])}": bool(audit.unsupported),
+        f"changed: {'; '.join(audit.changed[:3])}": bool(audit.changed),
         f"only {audit.supported:.0%} of its facts have a source": audit.supported < LEAST_SUPPORTED,
         f"asks only {audit.asked:.0%} of what a source asks": audit.asked < LEAST_ASKED,
+        f"says {audit.redundant:.0%} again": audit.redundant > MOST_REDUNDANT,
         f"keeps only {audit.kept:.0%} of the facts": audit.kept < LEAST_KEPT,
+        f"keeps only {audit.each:.0%} of a source's facts": audit.each < LEAST_EACH,
     }
     return next((fault for fault, found in faults.items() if found), "")
 

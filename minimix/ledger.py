@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from minimix import audit, prompt
+from minimix import audit, prompt, rating
+from minimix.contamination import Match
 from minimix.errors import OutputError
-from minimix.records import Dropped, Engine, Entry, Place
+from minimix.records import Audit, Dropped, Engine, Entry, Place
 
 DIGITS = 4
 
@@ -32,21 +34,20 @@ def provenance(entry: Entry, *, engine: Engine, seed: int) -> dict[str, Any]:
         "reward": reward,
         "model": {"name": engine.name, "sha256": engine.sha256} if fused else None,
         "prompt_version": prompt.VERSION,
+        "rater_version": rating.VERSION,
         "seed": seed,
     }
     if fused:
-        marks_of = fused.audit
-        line["audit"] = {
-            "version": audit.VERSION,
-            "kept": round(marks_of.kept, DIGITS),
-            "supported": round(marks_of.supported, DIGITS),
-            "asked": round(marks_of.asked, DIGITS),
-            "distinct": round(marks_of.distinct, DIGITS),
-            "copied": round(marks_of.copied, DIGITS),
-            "lost": list(marks_of.lost),
-            "unsupported": list(marks_of.unsupported),
-        }
+        line["audit"] = {"version": audit.VERSION, **_marks(fused.audit)}
     return line
+
+
+def _marks(marks: Audit) -> dict[str, Any]:
+    """Return an audit's shares, rounded, and its findings, by the names of its fields."""
+    return {
+        name: round(value, DIGITS) if isinstance(value, float) else list(value)
+        for name, value in asdict(marks).items()
+    }
 
 
 def place(where: Place) -> dict[str, Any]:
@@ -62,6 +63,18 @@ def place(where: Place) -> dict[str, Any]:
 def drop(dropped: Dropped) -> dict[str, Any]:
     """Return the ledger line of a dropped sample or record."""
     return {**place(dropped.place), "stage": dropped.stage, "reason": dropped.reason}
+
+
+def contamination(match: Match, *, removed: bool) -> dict[str, Any]:
+    """Return the line of a row that holds an evaluation question."""
+    return {
+        "id": match.sample.id,
+        "sources": [place(source) for source in match.sample.sources],
+        "question": place(match.question),
+        "how": match.how,
+        "score": round(match.score, DIGITS),
+        "removed": removed,
+    }
 
 
 def read_ledger(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -1,7 +1,7 @@
 """What a finished run leaves in its folder; each file whole, or not there."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from minimix.disk import atomic, write_jsonl
 from minimix.distill import Distilled
 from minimix.extras import need
 from minimix.formats import write_row
-from minimix.ledger import drop, provenance
+from minimix.ledger import contamination, drop, provenance
 from minimix.pool import Pool
-from minimix.records import Models
-from minimix.report import mean_similarity, render
+from minimix.rating.trust import compare, in_words
+from minimix.records import Models, Rater
+from minimix.report import Page, mean_similarity, render
 
 TRAIN = "train.jsonl"
 PROVENANCE = "provenance.jsonl"
 DROPPED = "dropped.jsonl"
+CONTAMINATION = "contamination.jsonl"
 REPORT = "report.html"
 CARD = "README.md"
 RUN = "run.yaml"
@@ -42,7 +44,7 @@ def write_output(
     config: DistillConfig,
     models: Models,
 ) -> None:
-    """Write the final set, both ledgers, the card, run.yaml and the report, in that order.
+    """Write the final set, its ledgers, the card, run.yaml and the report, in that order.
 
     Raises OutputError where the disk does not take them.
     """
@@ -52,10 +54,12 @@ def write_output(
     lines = (provenance(entry, engine=engine, seed=config.seed) for entry in entries)
     write_jsonl(folder / PROVENANCE, lines)
     write_jsonl(folder / DROPPED, map(drop, result.dropped))
+    _write_matches(result, folder / CONTAMINATION, removed=config.drop_contaminated)
     settings = {**config.flat(), "format": shape}
     name = f"{folder.resolve().name.removesuffix('.distilled')}, distilled"
     field = pool.rating_field
-    rater = f"'{field}' in the data, the rest from {models.rater}" if field else models.rater
+    rater = models.rater.name
+    rater = f"'{field}' in the data, the rest from {rater}" if field else rater
     made_by = {"version": __version__, "model": engine.name, "rater": rater}
     told = {key: value for key, value in settings.items() if _worth_telling(key, value)}
     text = card(result.counts, name=name, made_by=made_by, notes=result.notes, settings=told)
@@ -73,33 +77,55 @@ def write_output(
     with atomic(folder / RUN) as file:
         need("yaml").safe_dump(run, file, sort_keys=False, allow_unicode=True)
     with atomic(folder / REPORT) as file:
-        file.write(_report(result, name, settings, _facts(result, run)))
+        trust = _trust(result, pool, models.rater)
+        file.write(_report(result, name, trust, {**settings, **_facts(result, run)}))
+
+
+def _write_matches(result: Distilled, path: Path, *, removed: bool) -> None:
+    """Write the rows that hold a question; without a check, take away an earlier run's list."""
+    if result.counts["questions"]:
+        write_jsonl(path, (contamination(match, removed=removed) for match in result.matches))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _worth_telling(name: str, value: Any) -> bool:
     """Whether a card names a setting: those of the set itself, and what is not the default."""
-    if name in ("model", "adapter", "base_url", "embedder"):
+    if name in ("model", "adapter", "base_url", "embedder", "rater", "check_against"):
         return False  # named in words above, where they hold no path of this machine
     return name in ("seed", "budget", "mix") or value != DEFAULTS.get(name)
 
 
-def _report(
-    result: Distilled, name: str, settings: Mapping[str, Any], facts: Mapping[str, str]
-) -> str:
+def _trust(result: Distilled, pool: Pool, rater: Rater) -> list[str]:
+    """Return how far the ratings can be trusted: the rater's own figures, and those of the data."""
+    prepared = result.prepared
+    kinds = dict.fromkeys(sample.kind for sample in prepared.samples)
+    lines = [f"rated by {rater.name}"]
+    lines += [f"{kind}: {rater.trust.get(kind, 'not measured')}" for kind in kinds]
+    compared = compare(prepared.samples, prepared.rated) if pool.rating_field else None
+    if compared:
+        lines += [f"'{pool.rating_field}': {line}" for line in in_words(*compared)]
+    return lines
+
+
+def _report(result: Distilled, name: str, trust: Sequence[str], settings: Mapping[str, Any]) -> str:
     prepared = result.prepared
     fusions = [
         (entry, prepared.sources(prepared.clusters[entry.fusion.cluster]))
         for entry in result.entries
         if entry.fusion
     ]
-    return render(
+    page = Page(
         title=name,
         counts=result.counts,
         notes=result.notes,
+        trust=trust,
         fusions=fusions,
+        matches=result.matches,
         dropped=result.dropped,
-        settings={**settings, **facts},
+        settings=settings,
     )
+    return render(page)
 
 
 def _facts(result: Distilled, run: Mapping[str, Any]) -> dict[str, str]:

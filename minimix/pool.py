@@ -5,8 +5,9 @@ Stands above files and formats, which know nothing of each other.
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from minimix.errors import ConfigError, DataError, FormatError
@@ -19,6 +20,8 @@ from minimix.records import Dropped, Place, Sample
 UNSCALED = ("score", "rating", "quality")
 COMPRESSED = "rating_detail.Overall_compressed"
 OVERALL = "rating_detail.Overall"
+OURS = "minimix_rating"
+"""Where `minimix rate` puts ratings: 0..5, one for each exchange of a record."""
 HIGHEST = 5.0
 
 
@@ -67,6 +70,18 @@ def read_pool(
 
     Raises FormatError where more than the share `max_bad` of the records, or all, are unreadable.
     """
+    records = progress(islice(read_records(source), limit), "Reading")
+    return pool_of(records, source, ratings=ratings, max_bad=max_bad)
+
+
+def pool_of(
+    found: Iterable[Record],
+    source: str,
+    *,
+    ratings: Ratings | None = None,
+    max_bad: float = 0.05,
+) -> Pool:
+    """Return the pool of records already read; raises FormatError as `read_pool` does."""
     ratings = ratings or Ratings()
     samples: list[Sample] = []
     dropped: list[Dropped] = []
@@ -75,9 +90,7 @@ def read_pool(
     fields: Counter[str] = Counter()
     unscaled: Counter[str] = Counter()
     records = 0
-    for record in progress(read_records(source), "Reading"):
-        if limit is not None and records >= limit:
-            break
+    for record in found:
         records += 1
         try:
             parsed, field = _parse(record, ratings)
@@ -107,11 +120,27 @@ def _parse(record: Record, ratings: Ratings) -> tuple[Parsed, str]:
     if record.row is None:
         raise FormatError(record.problem)
     parsed = read_row(record.row, record.place)
+    if not ratings.field and OURS in record.row:
+        ours = _ours(record.row[OURS], len(parsed.samples))
+        rated = tuple(replace(s, rating=r) for s, r in zip(parsed.samples, ours, strict=True))
+        return replace(parsed, samples=rated), OURS
     field, rating = _rating(record.row, record.place, ratings)
     if rating is not None:
         rated = tuple(replace(sample, rating=rating) for sample in parsed.samples)
         parsed = replace(parsed, samples=rated)
     return parsed, field
+
+
+def _ours(value: Any, count: int) -> list[float | None]:
+    """Return the ratings that `minimix rate` wrote for a record of `count` exchanges."""
+    ratings = value.get("ratings") if isinstance(value, Mapping) else None
+    if not isinstance(ratings, list) or len(ratings) != count:
+        raise FormatError(f"'{OURS}': expected {count} ratings, found {value!r:.60}")
+    for rating in ratings:
+        number = isinstance(rating, int | float) and not isinstance(rating, bool)
+        if rating is not None and not (number and 0 <= rating <= HIGHEST):
+            raise FormatError(f"'{OURS}': expected 0..{HIGHEST:g}, found {rating!r:.40}")
+    return ratings
 
 
 def _check_bad(source: str, bad: list[Dropped], records: int, max_bad: float) -> None:

@@ -70,12 +70,15 @@ def prepare(pool: Pool, *, config: DistillConfig, embed: Embed, rate: Rate) -> P
         samples, embeddings, min_similarity=config.near_copy, seed=config.seed
     )
     samples, embeddings = [samples[row] for row in kept], take(embeddings, kept)
-    rated = rate(samples, embeddings)
-    own = [sample.rating for sample in samples]
-    ratings = np.array(
-        [given if given is not None else found for given, found in zip(own, rated, strict=True)],
-        dtype=np.float32,
-    )
+    rated = rate(samples)
+    ratings = _own_or(rated, samples)
+    usable = ~np.isnan(rated) | (ratings >= HIGH)  # a low one that the rater cannot rate is no use
+    unrated = [
+        Dropped(samples[row].place, "rate", "the rater gave it no rating")
+        for row in np.flatnonzero(~usable)
+    ]
+    samples = [samples[row] for row in np.flatnonzero(usable)]
+    embeddings, ratings, rated = embeddings[usable], ratings[usable], rated[usable]
     low = np.flatnonzero(ratings < HIGH)
     floor, clusters = _clusters(samples, embeddings, low.tolist(), config)
     budget = budget_rows(config.budget, len(pool.samples))
@@ -90,8 +93,14 @@ def prepare(pool: Pool, *, config: DistillConfig, embed: Embed, rate: Rate) -> P
         floor=floor,
         budget=budget,
         wanted=_wanted(budget, int((ratings >= HIGH).sum()), config.mix),
-        dropped=(*copies, *near),
+        dropped=(*copies, *near, *unrated),
     )
+
+
+def _own_or(rated: Vectors, samples: Sequence[Sample]) -> Vectors:
+    """Return the data's own rating of each sample where there is one, else the rater's."""
+    own = np.array([np.nan if s.rating is None else s.rating for s in samples], dtype=np.float32)
+    return np.where(np.isnan(own), rated, own)
 
 
 def _hard(

@@ -14,7 +14,10 @@ import numpy.typing as npt
 Kind = Literal["qa", "mcq", "tfq", "cs", "para"]
 Origin = Literal["original", "fusion", "best_source"]
 Finish = Literal["stop", "length", "refused", "failed"]
-Stage = Literal["read", "copy", "near copy", "cluster", "plan", "write", "judge", "select"]
+Stage = Literal[
+    "read", "copy", "near copy", "rate", "cluster", "plan", "write", "judge", "contamination",
+    "select",
+]  # fmt: skip
 
 KINDS: tuple[Kind, ...] = ("qa", "mcq", "tfq", "cs", "para")
 
@@ -160,13 +163,10 @@ class Reward:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What a draft did with its sources' facts.
+    """What a draft did with its sources' facts: shares 0..1, findings in words (docs/metrics.md).
 
-    `lost` are facts of the sources it does not hold, `unsupported` its own facts without a source.
-    The others are shares in 0..1: `kept` of the sources' facts found in the draft, `supported` of
-    the draft's facts found in the sources, `asked` of the words of a source's question found in
-    the draft's (the least of all sources), `distinct` of its word trigrams, once each, and
-    `copied` of those that stand in one source.
+    `lost` are facts of the sources that the draft lacks, `unsupported` its own without a source,
+    `changed` those it tells otherwise.
     """
 
     kept: float
@@ -174,8 +174,13 @@ class Audit:
     asked: float
     distinct: float
     copied: float
+    each: float = 1.0
+    pasted: float = 0.0
+    redundant: float = 0.0
+    fluent: float = 1.0
     lost: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +206,23 @@ class Entry:
 
 
 Embed = Callable[[Sequence[str]], Vectors]
-Rate = Callable[[Sequence[Sample], Vectors], Vectors]
+Rate = Callable[[Sequence[Sample]], Vectors]
+"""Samples in, ratings 0..5 out: (n,), NaN where the rater gave none."""
 Generate = Callable[[Sequence[Messages]], Iterator[Answer]]
 """Chats in, answers out as each finishes, in any order; `Answer.task` is the chat's position."""
+
+
+@dataclass(frozen=True)
+class Rater:
+    """Something that rates, with the name the ledgers call it by.
+
+    `trust` says in plain words, for each kind that it knows, how far it agreed with ratings it had
+    not seen.
+    """
+
+    rate: Rate
+    name: str
+    trust: Mapping[Kind, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -227,6 +246,5 @@ class Models:
 
     embed: Embed
     embedder: str
-    rate: Rate
-    rater: str
+    rater: Rater
     engine: Engine

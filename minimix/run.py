@@ -2,25 +2,29 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from minimix import audit, prompt
+from minimix import audit, contamination, prompt
 from minimix.config import EXTRACT, DistillConfig
+from minimix.contamination import Questions, read_questions
 from minimix.distill import Distilled, distill
 from minimix.embed import load_embedder
 from minimix.engines import open_engine
-from minimix.files import stem
+from minimix.errors import ConfigError
+from minimix.files import read_records, stem
 from minimix.journal import Journal, open_journal
+from minimix.kinds import Record
 from minimix.output import versions, write_output
-from minimix.pool import Pool, Ratings, read_pool
+from minimix.pool import Pool, Ratings, pool_of
 from minimix.prepare import Prepared, prepare
 from minimix.progress import Progress, silent
 from minimix.prompt import to_messages
-from minimix.rating import knn_bayes
-from minimix.records import Engine, Models
+from minimix.rating import open_rater
+from minimix.records import Engine, Models, Place
 
 TIMED = 4
 DERIVED = ("threads", "parallel")
@@ -47,13 +51,29 @@ def output_folder(source: str, output: Path | None = None) -> Path:
     return output or Path(f"{stem(source)}.distilled")
 
 
-def load_pool(source: str, config: DistillConfig, *, progress: Progress = silent) -> Pool:
-    """Return the pool in `source` as the settings say."""
+def read_source(
+    source: str, config: DistillConfig, *, progress: Progress = silent
+) -> tuple[tuple[Record, ...], Pool]:
+    """Return the records of `source` and their pool, as the settings say."""
     low, high = config.rating_range or (None, None)
     ratings = Ratings(field=config.rating_field, low=low, high=high)
-    return read_pool(
-        source, ratings=ratings, max_bad=config.max_bad, limit=config.limit, progress=progress
-    )
+    records = tuple(progress(islice(read_records(source), config.limit), "Reading"))
+    return records, pool_of(records, source, ratings=ratings, max_bad=config.max_bad)
+
+
+def load_pool(source: str, config: DistillConfig, *, progress: Progress = silent) -> Pool:
+    """Return the pool in `source` as the settings say."""
+    return read_source(source, config, progress=progress)[1]
+
+
+def load_questions(config: DistillConfig, *, progress: Progress = silent) -> Questions:
+    """Return the evaluation questions that the settings name.
+
+    Raises ConfigError where rows are to be dropped for questions that are not named.
+    """
+    if config.drop_contaminated and not config.check_against:
+        raise ConfigError("drop_contaminated: expected check_against beside it, found no questions")
+    return read_questions(config.check_against, max_bad=config.max_bad, progress=progress)
 
 
 def distill_file(
@@ -70,25 +90,34 @@ def distill_file(
     """
     folder = output_folder(source, output)
     pool = load_pool(source, config, progress=progress)
+    questions = load_questions(config, progress=progress)
     with open_journal(folder, restart=restart) as journal:
         engine = _open(config, journal)
-        library = knn_bayes.load()
         embedder = load_embedder(config.embedder, progress=progress)
         models = Models(
             embed=embedder.embed,
             embedder=f"{embedder.name} {embedder.sha256[:12]}",
-            rate=knn_bayes.rater(library),
-            rater=f"kNN-Bayes over {len(library.classes):,} Dolly rows rated by gpt-4o-mini",
+            rater=open_rater(config.rater, length_neutral=config.length_neutral),
             engine=engine,
         )
-        journal.begin({"source": source, **_identity(pool, config, models)})
-        result = distill(pool, config=config, models=models, journal=journal, progress=progress)
+        identity = _identity(pool, config, models)
+        checked = {"sha256": _sha256(questions.places), "version": contamination.VERSION}
+        journal.begin({"source": source, **identity, "questions": checked})
+        result = distill(
+            pool,
+            config=config,
+            models=models,
+            journal=journal,
+            questions=questions,
+            progress=progress,
+        )
         write_output(result, folder, pool=pool, config=config, models=models)
     return result, pool
 
 
 def estimate(source: str, config: DistillConfig, *, progress: Progress = silent) -> Estimate:
     """Return what distilling `source` would take; nothing is kept and nothing written."""
+    load_questions(config, progress=progress)  # a name that is wrong shows before the run
     prepared = look(source, config, progress=progress)[1]
     tasks = min(len(prepared.order), config.tries * prepared.wanted)
     engine = open_engine(config.engine, candidates=config.candidates, seed=config.seed)
@@ -119,8 +148,8 @@ def look(
     """Return the pool in `source` and its preparation: no distiller takes part."""
     pool = load_pool(source, config, progress=progress)
     embedder = load_embedder(config.embedder, progress=progress)
-    rate = knn_bayes.rater(knn_bayes.load())
-    return pool, prepare(pool, config=config, embed=embedder.embed, rate=rate)
+    rater = open_rater(config.rater, length_neutral=config.length_neutral)
+    return pool, prepare(pool, config=config, embed=embedder.embed, rate=rater.rate)
 
 
 def _open(config: DistillConfig, journal: Journal) -> Engine:
@@ -133,19 +162,24 @@ def _open(config: DistillConfig, journal: Journal) -> Engine:
 
 def _identity(pool: Pool, config: DistillConfig, models: Models) -> Mapping[str, Any]:
     """Return all that the output follows from; a resumed run must have the same."""
-    digest = hashlib.sha256()
     places = [sample.place for sample in pool.samples] + [drop.place for drop in pool.dropped]
-    for place in places:
-        line = f"{place.file}\0{place.line}\0{place.part}\0{place.sha256}\n"
-        digest.update(line.encode("utf-8", "replace"))
     return {
-        "input": {"records": pool.records, "sha256": digest.hexdigest()[:16]},
+        "input": {"records": pool.records, "sha256": _sha256(places)},
         "settings": config.flat(),
         "engine": dict(models.engine.settings),
         "model": {"name": models.engine.name, "sha256": models.engine.sha256},
         "embedder": models.embedder,
-        "rater": models.rater,
+        "rater": models.rater.name,
         "prompt_version": prompt.VERSION,
         "audit_version": audit.VERSION,
         "versions": versions(),
     }
+
+
+def _sha256(places: Iterable[Place]) -> str:
+    """Return sixteen digits that change with any of the records at `places`, or their order."""
+    digest = hashlib.sha256()
+    for place in places:
+        line = f"{place.file}\0{place.line}\0{place.part}\0{place.sha256}\n"
+        digest.update(line.encode("utf-8", "replace"))
+    return digest.hexdigest()[:16]

@@ -12,7 +12,7 @@ from minimix.distill import Distilled, distill
 from minimix.journal import open_journal
 from minimix.pool import Pool
 from minimix.prompt import parts_of
-from minimix.records import Answer, Engine, Messages, Models, Place, Sample, Vectors
+from minimix.records import Answer, Engine, Messages, Models, Place, Rater, Sample, Vectors
 
 WIDTH = 64
 TOPICS = ("the moon is far", "bread needs yeast", "dogs like walks")
@@ -30,7 +30,7 @@ def embed(texts: Sequence[str]) -> Vectors:
     return vectors / norms
 
 
-def by_words(samples: Sequence[Sample], _embeddings: Vectors) -> Vectors:
+def by_words(samples: Sequence[Sample]) -> Vectors:
     """Rate a sample by its words: one tenth each, 5 at most."""
     return np.array([min(5, len(s.text.split()) / 10) for s in samples], dtype=np.float32)
 
@@ -57,7 +57,7 @@ def engine(write: Write = join, calls: list[int] | None = None) -> Engine:
 def models(write: Write = join, calls: list[int] | None = None) -> Models:
     """Return models for the arrow."""
     made = engine(write, calls)
-    return Models(embed=embed, embedder="words", rate=by_words, rater="words", engine=made)
+    return Models(embed=embed, embedder="words", rater=Rater(by_words, "words"), engine=made)
 
 
 def sample(prompt: str, response: str, line: int = 1, rating: float | None = None) -> Sample:

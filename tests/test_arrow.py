@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minimix.distill import account
 from minimix.errors import AccountingError, DataError, ModelError
 from minimix.files import stem
-from minimix.records import Answer, Dropped, Entry, Place
+from minimix.records import Answer, Dropped, Entry, Place, Rater
 from tests.fakes import CONFIG, TOPICS, engine, models, near_rows, pool, run, sample
 
 
@@ -23,6 +23,18 @@ def test_low_rows_are_fused_and_traced(tmp_path):
         assert 2 <= len(entry.sample.sources) <= 5
         assert entry.fusion is not None
         assert entry.fusion.audit.lost == ()
+
+
+def test_a_fusion_of_another_kind_keeps_the_whole_form(tmp_path):
+    rows = [
+        replace(sample("State a fact.", f"C: Mars\nS: {said}.", line), kind="cs")
+        for line, said in enumerate(("Mars is red with iron dust", "Mars has two moons there"), 1)
+    ]
+    fused = "C: Mars\nS: Mars is red with iron dust. Mars has two moons there."
+    result = run(tmp_path, rows, use=models(write=lambda _parts: f"<answer>{fused}</answer>"))
+    (entry,) = [one for one in result.entries if one.origin == "fusion"]
+    assert (entry.sample.instruction, entry.sample.response) == ("State a fact.", fused)
+    assert entry.sample.kind == "cs"
 
 
 def test_high_rows_stay_as_they_are(tmp_path):
@@ -56,7 +68,7 @@ def test_a_model_that_answers_rubbish_gives_no_fusion_and_loses_no_row(tmp_path)
 
 
 def test_a_fusion_not_rated_above_its_best_source_is_refused(tmp_path):
-    flat = replace(models(), rate=lambda samples, _e: np.zeros(len(samples), dtype=np.float32))
+    flat = replace(models(), rater=Rater(lambda samples: np.zeros(len(samples), "f4"), "flat"))
     result = run(tmp_path, near_rows(), use=flat)
     assert result.counts["fusions"] == 0
     reasons = {drop.reason for drop in result.dropped if drop.stage == "judge"}

@@ -5,10 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minimix.audit import audit, distinct_trigrams, facts, stem
-from minimix.errors import DataError
-from minimix.judge import Candidate, choose, harm, merit
-from minimix.rating import knn_bayes
+from minimix.audit import audit, distinct_trigrams
+from minimix.judge import Candidate, choose, harm, merit, style
 from minimix.records import Audit, Draft, Entry, Place, Sample
 from minimix.reward import form, grade, quality
 from minimix.select import select
@@ -27,19 +25,6 @@ def draft(response: str, prompt: str = "Who were the Sumerians?") -> Draft:
     return Draft(f"Q: {prompt}\nA: {response}", prompt, response)
 
 
-def test_facts_are_numbers_names_and_content_words():
-    assert facts("In 1969 Armstrong walked on the Moon, 1,200 times.") == {
-        "#1969", "#1200", "@armstrong", "armstrong", "walk", "@moon", "moon", "tim",
-    }  # fmt: skip
-
-
-def test_a_word_keeps_three_letters_of_its_stem():
-    words = ("running", "cities", "bed", "sun's", "make", "making")
-    assert [stem(word) for word in words] == [
-        "runn", "cit", "bed", "sun", "mak", "mak",
-    ]  # fmt: skip
-
-
 def test_a_faithful_fusion_keeps_all_and_adds_nothing():
     marks = audit(
         draft("The Sumerians lived in Iraq and invented writing around 3200 BC."), SOURCES
@@ -52,19 +37,29 @@ def test_a_faithful_fusion_keeps_all_and_adds_nothing():
     ("response", "reason"),
     [
         ("The Sumerians lived in Iraq and invented writing around 2300 BC.", "2300"),
-        ("The Sumerians lived in Iraq, Iran, and invented writing around 3200 BC.", "iran"),
+        ("The Sumerians lived in Iraq, Iran, and invented writing around 3200 BC.", "name Iran"),
         ("The Sumerians lived in Iraq.", "keeps only"),
         ("The Sumerians invented writing. " * 8, "loops"),
-        ("The Sumerians lived in Iraq, the S.P.A.P.S., and wrote around 3200 BC.", "spaps"),
+        ("The Sumerians lived in Iraq, the S.P.A.P.S., and wrote around 3200 BC.", "name SPAPS"),
+        ("The Sumerians did not live in Iraq and invented writing around 3200 BC.", "changed"),
         ("", "no question and answer"),
         ("Yes.", "keeps only"),
         ("The Sumerians lived in Iraq, invented writing around 3200 BC, ate bread, drank beer, "
-         "wore wool, sailed boats, built towers, traded copper", "have a source"),
+         "wore wool, sailed boats, built towers, traded copper", "without a source: statement"),
     ],
 )  # fmt: skip
 def test_what_harms_is_named(response, reason):
     one = draft(response)
     assert reason in harm(one, audit(one, SOURCES))
+
+
+def test_a_fusion_that_leaves_one_source_out_is_refused_though_it_keeps_most():
+    long = "Snowboards are rented in shops near the slopes, with boots, bindings, gloves and maps."
+    short = "Ski boots are rigid."
+    sources = [Sample("Why?", text, (Place("f", 1, 0, ""),)) for text in (long, short)]
+    one = Draft(f"Q: Why?\nA: {long}", "Why?", long)
+    assert audit(one, sources).kept > 0.6
+    assert harm(one, audit(one, sources)).endswith("of a source's facts")
 
 
 def test_a_loop_shows_in_its_trigrams():
@@ -81,7 +76,7 @@ def test_an_answer_to_what_nobody_asks_is_refused():
     both = "Sleet is frozen rain. Avalanches follow snow."
     narrow, wide = draft(both, "What is sleet?"), draft(both, "What is sleet, and an avalanche?")
     assert harm(narrow, audit(narrow, sources)) == "asks only 0% of what a source asks"
-    assert audit(wide, sources).asked == pytest.approx(1 / 2)
+    assert 0.3 < audit(wide, sources).asked < 1
     assert harm(wide, audit(wide, sources)) == ""
 
 
@@ -123,7 +118,7 @@ def test_of_two_equal_candidates_the_better_rated_wins_and_then_the_first():
 
 def test_where_none_is_clean_the_nearest_says_why():
     nowhere = choose([candidate("Yes."), candidate(INVENTED)], best_source=0.0)
-    assert nowhere == (None, "numbers or names without a source: iran")
+    assert nowhere == (None, "without a source: name Iran")
 
 
 def test_a_paragraph_needs_no_question():
@@ -132,11 +127,29 @@ def test_a_paragraph_needs_no_question():
     assert harm(Draft("", "", "", problems=("an empty answer",)), marks) != ""
 
 
-def test_merit_is_the_harmonic_mean_times_distinct_with_something_for_form_and_rating():
+def test_merit_is_the_harmonic_mean_with_something_for_form_and_rating_times_style():
     marks = Audit(kept=0.5, supported=1.0, asked=1.0, distinct=0.9, copied=0.0)
-    assert merit(Candidate(draft("x"), marks, None)) == pytest.approx(2 / 3 * 0.9 + 0.2)
+    assert merit(Candidate(draft("x"), marks, None)) == pytest.approx(0.9 * (2 / 3 + 0.2))
     loose = replace(draft("x"), problems=("no A:",))
-    assert merit(Candidate(loose, marks, 2.5)) == pytest.approx(0.6 + 0.1)
+    assert merit(Candidate(loose, marks, 2.5)) == pytest.approx(0.9 * (2 / 3 + 0.1))
+
+
+@pytest.mark.parametrize(
+    ("trick", "left"),
+    [
+        ({}, 1.0),
+        ({"distinct": 0.5}, 0.5),
+        ({"redundant": 0.25}, 0.75),
+        ({"fluent": 0.3}, 0.3),
+        ({"copied": 0.8}, 1.0),
+        ({"copied": 1.0}, 0.5),
+        ({"pasted": 0.75}, 0.75),
+        ({"copied": 1.0, "pasted": 1.0}, 0.25),
+    ],
+)
+def test_tricks_take_from_merit_whatever_they_keep(trick, left):
+    honest = Audit(kept=1.0, supported=1.0, asked=1.0, distinct=1.0, copied=0.0)
+    assert style(replace(honest, **trick)) == pytest.approx(left)
 
 
 def test_quality_comes_in_the_paper_s_tiers():
@@ -155,58 +168,6 @@ def test_alignment_is_none_without_a_reference_and_0_or_1_with_one():
     assert [reward.alignment for reward in grade([draft("x")] * 2, ratings)] == [None, None]
     near = np.array([0.85, 0.5], dtype=np.float32)
     assert [reward.alignment for reward in grade([draft("x")] * 2, ratings, near)] == [1, 0]
-
-
-SAME = np.array([[5, 0, 20]])
-
-
-def library(classes: list[int]) -> knn_bayes.Library:
-    rng = np.random.default_rng(0)
-    centres = np.eye(6, dtype=np.float32)[classes]
-    vectors = centres + 0.05 * rng.normal(size=centres.shape).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return knn_bayes.fit(
-        vectors.astype(np.float32), np.repeat(SAME, len(classes), axis=0), np.array(classes)
-    )
-
-
-def test_a_sample_among_fours_is_rated_four_and_among_zeros_zero():
-    rows = np.eye(6, dtype=np.float32)[[4, 0]]
-    vectors = knn_bayes.vectors_of(rows, np.repeat(SAME, 2, axis=0))
-    rated = knn_bayes.expected_class(library([0] * 40 + [4] * 40), vectors)
-    assert rated.tolist() == pytest.approx([4, 0], abs=0.05)
-
-
-def test_of_two_samples_on_one_topic_the_one_as_long_as_the_good_ones_is_rated_higher():
-    topic = np.repeat(np.eye(6, dtype=np.float32)[:1], 80, axis=0)
-    counts = np.repeat([[5, 0, 3], [5, 0, 80]], 40, axis=0)
-    both = knn_bayes.fit(topic, counts, np.repeat([1, 4], 40))
-    place = (Place("f", 1, 0, ""),)
-    new = [Sample("one two three four five", "word " * words, place) for words in (4, 70)]
-    short, long = knn_bayes.rater(both)(new, topic[:2])
-    assert short < 2 < 3 < long
-
-
-def test_a_library_comes_back_from_disk_nearly_the_same(tmp_path):
-    saved = library([0] * 30 + [2] * 30 + [5] * 30)
-    knn_bayes.save(saved, tmp_path / "library.npz")
-    loaded = knn_bayes.load(tmp_path / "library.npz")
-    assert np.abs(loaded.embeddings - saved.embeddings).max() < 0.01
-    assert loaded.classes.tolist() == saved.classes.tolist()
-    assert np.allclose(loaded.transitions.sum(axis=1), 1)
-
-
-def test_a_file_that_is_no_library_is_refused(tmp_path):
-    (tmp_path / "x.npz").write_bytes(b"no")
-    with pytest.raises(DataError, match="not a rated library"):
-        knn_bayes.load(tmp_path / "x.npz")
-
-
-def test_the_bundled_library_holds_dolly_rows_of_all_classes():
-    bundled = knn_bayes.load()
-    assert bundled.embeddings.shape == (len(bundled.classes), 384)
-    assert len(bundled.classes) > 7_000
-    assert set(bundled.classes.tolist()) == {0, 1, 2, 3, 4, 5}
 
 
 def entry(origin, rating: float, rarity: float, name: str) -> Entry:

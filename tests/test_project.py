@@ -20,14 +20,15 @@ LAYERS = [
     {"extras", "records", "progress"},
     {"config", "disk"},
     {"kinds", "prompt", "parse", "formats", "neighbours"},
-    {"files", "embed"},
+    {"files", "embed", "static"},
     {"pool", "dedupe", "rating", "cluster", "rarity", "journal", "engines"},
-    {"audit", "reward", "plan", "judge", "select", "card", "report"},
-    {"ledger", "prepare"},
+    {"audit", "overlap", "reward", "plan", "judge", "select", "contamination"},
+    {"ledger", "prepare", "card", "report", "mixture"},
     {"fuse"},
     {"distill"},
     {"output"},
     {"run", "tracing", "health"},
+    {"rate"},
     {"cli"},
 ]
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names}

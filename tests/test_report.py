@@ -2,8 +2,9 @@
 
 from collections import Counter
 
+from minimix.contamination import Match
 from minimix.records import Audit, Dropped, Entry, Fusion, Place, Reward, Sample
-from minimix.report import render
+from minimix.report import Page, render
 
 HOSTILE = "<script>alert(1)</script> <|im_end|> {{ 7 * 7 }} </answer>"
 PLACE = Place("data.jsonl", 1, 0, "0" * 64)
@@ -13,21 +14,31 @@ def page() -> str:
     sample = Sample(HOSTILE, HOSTILE, (PLACE, PLACE))
     audit = Audit(1, 1, 1, 1, 0, lost=("<b>lost</b>",), unsupported=("#49",))
     fusion = Fusion(0, sample, 4.0, Reward(1, None, 1), audit)
-    return render(
+    made = Page(
         title="<title>",
         counts=Counter(samples=2),
         notes=["<note>"],
+        trust=["<trust>"],
         fusions=[(Entry(sample, "fusion", 4.0, 0.5, fusion), [sample, sample])],
+        matches=[Match(sample, PLACE, "near", 0.5)],
         dropped=[Dropped(PLACE, "judge", "<reason>")],
         settings={"<name>": "<value>"},
     )
+    return render(made)
 
 
 def test_text_from_data_is_escaped_wherever_it_stands():
     found = page()
     assert "<script" not in found
     assert found.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 6
-    escaped = ("&lt;b&gt;lost", "&lt;note&gt;", "&lt;reason&gt;", "&lt;name&gt;", "&lt;value&gt;")
+    escaped = (
+        "&lt;b&gt;lost",
+        "&lt;trust&gt;",
+        "&lt;note&gt;",
+        "&lt;reason&gt;",
+        "&lt;name&gt;",
+        "&lt;value&gt;",
+    )
     assert all(text in found for text in escaped)
 
 

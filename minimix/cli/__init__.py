@@ -12,7 +12,7 @@ import click
 from minimix import __version__
 from minimix.errors import MinimixError
 
-COMMANDS = ("distill", "inspect", "trace", "doctor")
+COMMANDS = ("distill", "inspect", "rate", "trace", "doctor")
 
 
 class Group(click.Group):
@@ -56,6 +56,7 @@ def cli() -> None:
     \b
     minimix distill data.jsonl     distil a file; see data.distilled/report.html
     minimix inspect data.jsonl     what is in it: format, copies, ratings, clusters
+    minimix rate data.jsonl        rate every sample; --fit learns from ratings of yours
     minimix trace ID               where a row of the result came from
     minimix doctor                 what is installed, and what will be used
     """

@@ -52,9 +52,25 @@ from minimix.cli.bar import watch
     show_default=True,
     help="Clusters written together; what a crash costs at most.",
 )
+@click.option(
+    "--check-against",
+    multiple=True,
+    metavar="QUESTIONS",
+    help="Evaluation questions that must not be in the final set: a file, a folder or a hub id. "
+    "May be given again.",
+)
+@click.option(
+    "--drop-contaminated",
+    is_flag=True,
+    help="Remove rows that hold such a question, rather than only list them.",
+)
 @options.shape
-@options.engine
-@options.shared
+@options.rating
+@options.reading
+@options.grouping
+@options.model
+@options.writing
+@options.common
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and write nothing.")
 @click.option(
     "--restart", is_flag=True, help="Start afresh: what an earlier run had finished is done again."

@@ -13,7 +13,10 @@ BARS = 40
 
 @click.command(short_help="Say what is in SOURCE; no distiller takes part.")
 @click.argument("source")
-@options.shared
+@options.rating
+@options.reading
+@options.grouping
+@options.common
 def command(source: str, quiet: bool, **given: Any) -> None:
     """Say what is in SOURCE: shapes, copies, ratings and clusters. No distiller takes part.
 
@@ -57,7 +60,7 @@ def _text(pool: Any, prepared: Any) -> str:
 
 def _origin(pool: Any) -> str:
     if pool.rating_field:
-        return f"from '{pool.rating_field}', the rest by kNN-Bayes"
+        return f"from '{pool.rating_field}', the rest by the rater"
     if pool.unscaled:
-        return f"by kNN-Bayes; '{pool.unscaled}' needs --rating-range LOW HIGH"
-    return "by kNN-Bayes"
+        return f"by the rater; '{pool.unscaled}' needs --rating-range LOW HIGH"
+    return "by the rater"

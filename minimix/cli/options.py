@@ -15,122 +15,148 @@ RUN = DistillConfig()
 ENGINE = EngineConfig()
 
 
-def shared(function: F) -> F:
-    """Add the options of every command that reads data."""
-    for option in reversed(
-        [
-            click.option("--seed", default=RUN.seed, show_default=True, help="Seed of all chance."),
-            click.option("--limit", type=click.IntRange(1), help="Read only so many records."),
-            click.option(
-                "--rating-field", help="Field that holds ratings; dots lead into objects."
-            ),
-            click.option(
-                "--rating-range",
-                nargs=2,
-                type=float,
-                metavar="LOW HIGH",
-                help="Scale of the ratings in the data, such as 1 10. Never guessed.",
-            ),
-            click.option(
-                "--max-bad",
-                default=RUN.max_bad,
-                show_default=True,
-                help="Share of unreadable records from which the run ends.",
-            ),
-            click.option(
-                "--embedder",
-                default=RUN.embedder,
-                show_default=True,
-                help="sentence-transformers model: bundled, a folder, or a hub id.",
-            ),
-            click.option(
-                "--near-copy",
-                default=RUN.near_copy,
-                show_default=True,
-                help="Cosine from which two samples are copies.",
-            ),
-            click.option(
-                "--min-similarity",
-                type=float,
-                help="Cosine floor within a cluster.  [default: set from the data]",
-            ),
-            click.option("--quiet", "-q", is_flag=True, help="No progress bar."),
-            click.option(
-                "--config",
-                "-c",
-                type=click.Path(path_type=Path, exists=True, dir_okay=False),
-                callback=load_config,
-                is_eager=True,
-                expose_value=False,
-                help="Settings from a YAML file; flags win over it.",
-            ),
-        ]
-    ):
-        function = option(function)
-    return function
+def _adding(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Return a decorator that adds `options`, in this order."""
+
+    def add(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
-def engine(function: F) -> F:
-    """Add the options that say what generates, and how."""
-    for option in reversed(
-        [
-            click.option(
-                "--model",
-                default=ENGINE.model,
-                show_default=True,
-                help="bundled, a GGUF file, owner/repo[:file] on the hub, 'extract' for the "
-                "baseline without a model, or the server's name for it with --base-url.",
-            ),
-            click.option("--adapter", default=ENGINE.adapter, help="LoRA in GGUF on top of it."),
-            click.option(
-                "--base-url",
-                default=ENGINE.base_url,
-                help="OpenAI-compatible server, such as http://localhost:8000/v1; "
-                "its key from $OPENAI_API_KEY.",
-            ),
-            click.option(
-                "--threads", default=0, type=click.IntRange(0), help="0: all this machine allows."
-            ),
-            click.option(
-                "--gpu-layers",
-                default=ENGINE.gpu_layers,
-                show_default=True,
-                help="Layers on the GPU, where llama.cpp was built for one; -1: all.",
-            ),
-            click.option(
-                "--parallel",
-                default=0,
-                type=click.IntRange(0),
-                help="Sequences in flight; 0: by memory, 16 at most.",
-            ),
-            click.option(
-                "--context",
-                default=ENGINE.context,
-                show_default=True,
-                help="Tokens of prompt and answer together.",
-            ),
-            click.option(
-                "--max-new-tokens",
-                default=ENGINE.max_new_tokens,
-                show_default=True,
-                help="Tokens of an answer.",
-            ),
-            click.option(
-                "--temperature",
-                default=ENGINE.temperature,
-                show_default=True,
-                help="Of all candidates but the first, which is greedy.",
-            ),
-            click.option(
-                "--top-p",
-                default=ENGINE.top_p,
-                show_default=True,
-                help="Probability mass that candidates are drawn from.",
-            ),
-        ]
-    ):
-        function = option(function)
-    return function
+common = _adding(
+    click.option("--seed", default=RUN.seed, show_default=True, help="Seed of all chance."),
+    click.option("--quiet", "-q", is_flag=True, help="No progress bar."),
+    click.option(
+        "--config",
+        "-c",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        callback=load_config,
+        is_eager=True,
+        expose_value=False,
+        help="Settings from a YAML file; flags win over it.",
+    ),
+)
+"""Options of every command that computes."""
+
+reading = _adding(
+    click.option("--limit", type=click.IntRange(1), help="Read only so many records."),
+    click.option("--rating-field", help="Field that holds ratings; dots lead into objects."),
+    click.option(
+        "--rating-range",
+        nargs=2,
+        type=float,
+        metavar="LOW HIGH",
+        help="Scale of the ratings in the data, such as 1 10. Never guessed.",
+    ),
+    click.option(
+        "--max-bad",
+        default=RUN.max_bad,
+        show_default=True,
+        help="Share of unreadable records from which the run ends.",
+    ),
+)
+"""Options that say what is read of the data."""
+
+rating = _adding(
+    click.option(
+        "--rater",
+        default=RUN.rater,
+        show_default=True,
+        help="learnt, knn-bayes, or a file that 'minimix rate --fit' made.",
+    ),
+    click.option(
+        "--length-neutral",
+        is_flag=True,
+        default=RUN.length_neutral,
+        help="Rate as if all responses were of one length (learnt rater only).",
+    ),
+)
+"""Options that say what rates."""
+
+grouping = _adding(
+    click.option(
+        "--embedder",
+        default=RUN.embedder,
+        show_default=True,
+        help="sentence-transformers model: bundled, a folder, or a hub id.",
+    ),
+    click.option(
+        "--near-copy",
+        default=RUN.near_copy,
+        show_default=True,
+        help="Cosine from which two samples are copies.",
+    ),
+    click.option(
+        "--min-similarity",
+        type=float,
+        help="Cosine floor within a cluster.  [default: set from the data]",
+    ),
+)
+"""Options that say what is alike."""
+
+model = _adding(
+    click.option(
+        "--model",
+        default=ENGINE.model,
+        show_default=True,
+        help="bundled, a GGUF file, owner/repo[:file] on the hub, 'extract' for the "
+        "baseline without a model, or the server's name for it with --base-url.",
+    ),
+    click.option("--adapter", default=ENGINE.adapter, help="LoRA in GGUF on top of it."),
+    click.option(
+        "--base-url",
+        default=ENGINE.base_url,
+        help="OpenAI-compatible server, such as http://localhost:8000/v1; "
+        "its key from $OPENAI_API_KEY.",
+    ),
+    click.option(
+        "--threads", default=0, type=click.IntRange(0), help="0: all this machine allows."
+    ),
+    click.option(
+        "--gpu-layers",
+        default=ENGINE.gpu_layers,
+        show_default=True,
+        help="Layers on the GPU, where llama.cpp was built for one; -1: all.",
+    ),
+    click.option(
+        "--parallel",
+        default=0,
+        type=click.IntRange(0),
+        help="Sequences in flight; 0: by memory, 16 at most.",
+    ),
+    click.option(
+        "--context",
+        default=ENGINE.context,
+        show_default=True,
+        help="Tokens of prompt and answer together.",
+    ),
+)
+"""Options that say which model runs, and on what."""
+
+writing = _adding(
+    click.option(
+        "--max-new-tokens",
+        default=ENGINE.max_new_tokens,
+        show_default=True,
+        help="Tokens of an answer.",
+    ),
+    click.option(
+        "--temperature",
+        default=ENGINE.temperature,
+        show_default=True,
+        help="Of all candidates but the first, which is greedy.",
+    ),
+    click.option(
+        "--top-p",
+        default=ENGINE.top_p,
+        show_default=True,
+        help="Probability mass that candidates are drawn from.",
+    ),
+)
+"""Options that say how a model writes."""
 
 
 def shape(function: F) -> F:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minimix.contamination import Match
 from minimix.extras import need
 from minimix.records import Cluster, Dropped, Entry, Sample
 
@@ -12,33 +14,36 @@ TEMPLATE = Path(__file__).parent / "report.html.jinja"
 REASONS = 40
 
 
-def render(
-    *,
-    title: str,
-    counts: Mapping[str, int],
-    notes: Sequence[str],
-    fusions: Sequence[tuple[Entry, Sequence[Sample]]],
-    dropped: Sequence[Dropped],
-    settings: Mapping[str, Any],
-) -> str:
-    """Return the page; each of `fusions` comes with its source samples.
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What the report shows; each of `fusions` comes with its source samples.
 
-    `settings` are the lines at its foot: settings, model, versions, times.
+    `trust` says line by line how far the ratings can be trusted; `settings` are the lines at the
+    foot: settings, model, versions, times.
     """
+
+    title: str
+    counts: Mapping[str, int]
+    notes: Sequence[str]
+    trust: Sequence[str]
+    fusions: Sequence[tuple[Entry, Sequence[Sample]]]
+    matches: Sequence[Match]
+    dropped: Sequence[Dropped]
+    settings: Mapping[str, Any]
+
+
+def render(page: Page) -> str:
+    """Return the report as one HTML text."""
     jinja = need("jinja2")
     environment = jinja.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    reasons = Counter((drop.stage, drop.reason) for drop in dropped)
+    reasons = Counter((drop.stage, drop.reason) for drop in page.dropped)
     text: str = template.render(
-        title=title,
-        counts=counts,
-        notes=notes,
-        fusions=fusions,
+        page=page,
         reasons=reasons.most_common(REASONS),
         other_reasons=max(0, len(reasons) - REASONS),
-        settings=settings,
     )
     return text
 

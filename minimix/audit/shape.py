@@ -1,0 +1,108 @@
+"""How a draft is put together, whatever it says: looping, copying, saying it twice, no sentences.
+
+Words here are `split` words in small letters; a gram is two or three of them in a row.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from minimix.audit.entries import Reading
+
+AGAIN = 0.8
+"""The share of a sentence's entries in one earlier sentence from which it says the same again."""
+FEWEST_ENTRIES = 3
+SMALL_SHARE = 0.6
+"""The share of the sources' own share of small words that running text has at least."""
+LINKED = 0.12
+"""The share of word pairs that stand in a source too, in the freest honest wording."""
+LONGEST_SENTENCE = 35
+"""Words: no honest sentence is longer, unless the sources' are."""
+
+LEAST_FLUENT = 0.3
+"""An honest list can have no small words and no known pairs: it is not worth nothing."""
+
+Gram = tuple[str, ...]
+
+
+class Shape(NamedTuple):
+    """Shares in 0..1, as `records.Audit` has them."""
+
+    distinct: float
+    copied: float
+    pasted: float
+    redundant: float
+    fluent: float
+
+
+def shape(response: str, reading: Reading, sources: Sequence[tuple[str, Reading]]) -> Shape:
+    """Return how a draft's response is put together, beside the answers of its sources."""
+    words = response.lower().split()
+    given = [text.lower().split() for text, _ in sources]
+    own = _grams(words, 3)
+    mine = set(own)
+    theirs = [_grams(text, 3) for text in given]
+    return Shape(
+        distinct=len(mine) / len(own) if own else 1.0,
+        copied=max((_share(own, set(grams)) for grams in theirs), default=0.0),
+        pasted=min((_longest_run(grams, mine) for grams in theirs), default=0.0),
+        redundant=redundant(reading),
+        fluent=_fluent(words, reading, given, [one for _, one in sources]),
+    )
+
+
+def distinct_trigrams(text: str) -> float:
+    """Return the share of word trigrams that occur once only; 1 for a text too short to loop."""
+    grams = _grams(text.lower().split(), 3)
+    return len(set(grams)) / len(grams) if grams else 1.0
+
+
+def redundant(reading: Reading) -> float:
+    """Return the share of entries in sentences that say again what an earlier one said."""
+    sentences: dict[int, set[str]] = {}
+    sizes: dict[int, int] = {}
+    for key, sentence in zip(reading.keys, reading.sentence, strict=True):
+        sentences.setdefault(sentence, set()).add(key)
+        sizes[sentence] = sizes.get(sentence, 0) + 1
+    said: list[set[str]] = []
+    again = 0
+    for sentence, own in sentences.items():
+        least = AGAIN * len(own)
+        if len(own) >= FEWEST_ENTRIES and any(len(own & other) >= least for other in said):
+            again += sizes[sentence]
+        said.append(own)
+    return again / len(reading.keys) if reading.keys else 0.0
+
+
+def _grams(words: Sequence[str], size: int) -> list[Gram]:
+    return list(zip(*(words[start:] for start in range(size)), strict=False))
+
+
+def _share(grams: Sequence[Gram], there: set[Gram]) -> float:
+    return sum(gram in there for gram in grams) / len(grams) if grams else 0.0
+
+
+def _longest_run(grams: Sequence[Gram], there: set[Gram]) -> float:
+    """Return the longest unbroken run of a source's trigrams in the draft, as a share of them."""
+    longest = run = 0
+    for gram in grams:
+        run = run + 1 if gram in there else 0
+        longest = max(longest, run)
+    return longest / len(grams) if grams else 0.0
+
+
+def _fluent(
+    words: Sequence[str],
+    reading: Reading,
+    given: Sequence[Sequence[str]],
+    sources: Sequence[Reading],
+) -> float:
+    """Return how far a text is running text, 0..1: small words, known word pairs, sentence ends."""
+    if len(words) <= FEWEST_ENTRIES:
+        return 1.0
+    usual = SMALL_SHARE * max((source.small for source in sources), default=0.0)
+    small = reading.small / usual if usual else 1.0
+    known = {pair for text in given for pair in _grams(text, 2)}
+    linked = _share(_grams(words, 2), known) / LINKED
+    usual_words = min((source.sentence_words for source in sources), default=0.0)
+    ended = max(LONGEST_SENTENCE, usual_words) / max(reading.sentence_words, 1.0)
+    return max(LEAST_FLUENT, min(1.0, small) * min(1.0, linked) * min(1.0, ended))

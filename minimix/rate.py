@@ -1,0 +1,197 @@
+"""What `minimix rate` calls: rate every sample of a source, or fit a rater to ratings in it."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minimix.config import DistillConfig
+from minimix.disk import atomic, write_jsonl
+from minimix.engines import open_engine
+from minimix.engines.likelihood import open_likelihood
+from minimix.errors import DataError
+from minimix.files import stem
+from minimix.kinds import Record
+from minimix.ledger import drop
+from minimix.pool import OURS, Pool
+from minimix.progress import Progress, silent
+from minimix.rating import BUNDLED, UNFITTED, difficulty, fit, llm, open_rater
+from minimix.rating.agreement import Agreement
+from minimix.rating.noise import Noise
+from minimix.rating.store import Stored, save
+from minimix.rating.trust import compare
+from minimix.records import KINDS, Dropped, Rater, Sample, Vectors
+from minimix.run import load_pool, read_source
+
+LLM, DIFFICULTY = UNFITTED
+DIGITS = 4
+REPLY_TOKENS = 96
+DIFFICULTY_TRUST = "it says how hard, not how good: its agreement with ratings is weak"
+LLM_TRUST = "its agreement with people is not known: hold some of it against your own ratings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What a rater says of samples: `ratings` (n,), NaN for none, and a line of more for each.
+
+    `more` holds what goes beside a rating in the output (an LLM's four dimensions, a difficulty),
+    or under "problem" why there is none.
+    """
+
+    ratings: Vectors
+    more: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rated:
+    """A source rated: its pool, the marks of each sample, and what can be said of both.
+
+    `compared` holds its agreement with the ratings in the data and the diagnosis of those; None
+    where the data have too few.
+    """
+
+    pool: Pool
+    rater: Rater
+    marks: Marks
+    compared: tuple[Agreement, Noise] | None
+    output: Path
+
+
+def rate_file(
+    source: str,
+    config: DistillConfig,
+    *,
+    output: Path | None = None,
+    progress: Progress = silent,
+) -> Rated:
+    """Rate every sample of `source` and write its records with ratings beside them.
+
+    Records keep all their fields and get `minimix_rating`, which `distill` reads. Records that
+    cannot be read are listed in <output>.dropped.jsonl, in the ledger's form.
+    """
+    records, pool = read_source(source, config, progress=progress)
+    rater, marks = rate_samples(pool.samples, config, progress=progress)
+    output = output or Path(f"{stem(source)}.rated.jsonl")
+    _write(records, pool, marks, rater.name, output)
+    compared = compare(pool.samples, marks.ratings)
+    return Rated(pool=pool, rater=rater, marks=marks, compared=compared, output=output)
+
+
+def fit_file(
+    source: str,
+    config: DistillConfig,
+    *,
+    output: Path | None = None,
+    progress: Progress = silent,
+) -> tuple[Stored, Path]:
+    """Fit a rater (`config.rater`: learnt or knn-bayes) to the ratings in `source` and write it.
+
+    Raises DataError where the data hold no ratings of a known scale.
+    """
+    if config.rater not in BUNDLED:
+        names = " or ".join(BUNDLED)
+        raise DataError(f"rater: expected {names} to fit, found '{config.rater}'")
+    pool = load_pool(source, config, progress=progress)
+    rated = [(sample, sample.rating) for sample in pool.samples if sample.rating is not None]
+    if not rated:
+        hint = (
+            f"'{pool.unscaled}' needs --rating-range LOW HIGH"
+            if pool.unscaled
+            else ("name their field with --rating-field and their scale with --rating-range")
+        )
+        raise DataError(f"{source}: no ratings to fit a rater to; {hint}")
+    about = f"{len(rated):,} rows of {Path(source).name}, '{pool.rating_field}'"
+    stored = fit(config.rater, rated, about=about, seed=config.seed, progress=progress)
+    output = output or Path(f"{stem(source)}.rater.npz")
+    save(stored, output)
+    return stored, output
+
+
+def rate_samples(
+    samples: Sequence[Sample], config: DistillConfig, *, progress: Progress = silent
+) -> tuple[Rater, Marks]:
+    """Return the rater that the settings name, and what it says of `samples`."""
+    if config.rater == LLM:
+        return _by_llm(samples, config, progress)
+    if config.rater == DIFFICULTY:
+        return _by_difficulty(samples, config, progress)
+    rater = open_rater(config.rater, length_neutral=config.length_neutral)
+    ratings = rater.rate(samples)
+    none = {"problem": "the rater knows no such kind"}
+    return rater, Marks(
+        ratings=ratings, more=tuple(none if np.isnan(one) else {} for one in ratings)
+    )
+
+
+def _by_llm(
+    samples: Sequence[Sample], config: DistillConfig, progress: Progress
+) -> tuple[Rater, Marks]:
+    settings = replace(config.engine, temperature=0.0, max_new_tokens=REPLY_TOKENS)
+    engine = open_engine(settings, candidates=1, seed=config.seed, adapted=False, schema=llm.SCHEMA)
+    judged = llm.judge(samples, engine.generate, progress=progress)
+    ratings = [one.rating if isinstance(one, llm.Judgement) else np.nan for one in judged]
+    more = tuple(
+        asdict(one) if isinstance(one, llm.Judgement) else {"problem": one} for one in judged
+    )
+    marks = Marks(ratings=np.array(ratings, dtype=np.float32), more=more)
+    name = f"LLM rater {llm.VERSION} ({engine.name})"
+    rater = Rater(llm.rater(engine.generate), name, dict.fromkeys(KINDS, LLM_TRUST))
+    return rater, marks
+
+
+def _by_difficulty(
+    samples: Sequence[Sample], config: DistillConfig, progress: Progress
+) -> tuple[Rater, Marks]:
+    likelihood, curve = open_likelihood(config.engine), difficulty.load()
+    ratios = difficulty.difficulty(samples, likelihood, progress=progress)
+    more = tuple(
+        {"problem": "no token, or longer than the context"}
+        if np.isnan(ratio)
+        else {"difficulty": round(float(ratio), DIGITS)}
+        for ratio in ratios
+    )
+    name = "instruction-following difficulty"
+    rater = Rater(difficulty.rater(likelihood, curve), name, dict.fromkeys(KINDS, DIFFICULTY_TRUST))
+    return rater, Marks(ratings=curve(ratios), more=more)
+
+
+def _write(records: Iterable[Record], pool: Pool, marks: Marks, rater: str, output: Path) -> None:
+    """Write every record that was read with its ratings, and the list of those that were not."""
+    rows: dict[tuple[str, int], list[int]] = {}
+    for number, sample in enumerate(pool.samples):
+        rows.setdefault((sample.place.file, sample.place.line), []).append(number)
+    unread = {(d.place.file, d.place.line): d for d in pool.dropped if d.stage == "read"}
+    lost: list[Dropped] = []
+    with atomic(output) as file:
+        for record in records:
+            place = (record.place.file, record.place.line)
+            if place in rows and record.row is not None:
+                row = {**record.row, OURS: _beside(rows[place], marks, rater)}
+                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            elif place in unread:
+                lost.append(unread[place])
+    dropped = output.with_name(f"{output.name.removesuffix('.jsonl')}.dropped.jsonl")
+    if lost:
+        write_jsonl(dropped, map(drop, lost))
+    else:
+        dropped.unlink(missing_ok=True)
+
+
+def _beside(numbers: Sequence[int], marks: Marks, rater: str) -> dict[str, Any]:
+    """Return what is written beside a record: a rating for each of its exchanges, or null."""
+    ratings = [float(marks.ratings[number]) for number in numbers]
+    more = [dict(marks.more[number]) for number in numbers]
+    return {
+        "ratings": [None if np.isnan(one) else round(one, DIGITS) for one in ratings],
+        **({"more": more} if any(more) else {}),
+        "rater": rater,
+    }
+
+
+def problems(rated: Rated) -> Counter[str]:
+    """Return why samples have no rating, counted."""
+    return Counter(str(one["problem"]) for one in rated.marks.more if "problem" in one)

@@ -1,0 +1,162 @@
+"""`minimix rate`: what it writes, what it says, and what becomes of samples without a rating."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from minimix.cli import cli
+from minimix.config import DistillConfig
+from minimix.errors import DataError, FormatError
+from minimix.pool import OURS, read_pool
+from minimix.rate import fit_file, rate_file
+from minimix.records import Rater, Sample, Vectors
+from tests.fakes import by_words, models, near_rows, run, sample
+
+PLAIN = {"instruction": "Name a planet.", "output": "Mars is a planet.", "category": "space"}
+CHAT = {
+    "messages": [
+        {"role": "user", "content": "Name a planet."},
+        {"role": "assistant", "content": "Mars."},
+        {"role": "user", "content": "Name some tree that grows in Europe."},
+        {"role": "assistant", "content": "The oak is a tree with acorns."},
+    ],
+    "id": 7,
+}
+
+
+def write(path: Path, *rows: object) -> str:
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def written(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def rated_rows(count: int) -> list[dict[str, Any]]:
+    """Alpaca rows whose stars, 1..10, follow how much they say."""
+    return [
+        {
+            "instruction": "Describe it",
+            "output": " ".join(["It", "is", *["very", "and"] * (n % 10), "good"]),
+            "stars": 1 + n % 10,
+        }
+        for n in range(count)
+    ]
+
+
+def test_records_keep_their_fields_and_get_a_rating_for_each_exchange(tmp_path):
+    source = write(tmp_path / "d.jsonl", PLAIN, CHAT)
+    result = rate_file(source, DistillConfig(), output=tmp_path / "out.jsonl")
+    plain, chat = written(result.output)
+    assert {name: plain[name] for name in PLAIN} == PLAIN
+    assert chat["id"] == 7
+    assert [len(row[OURS]["ratings"]) for row in (plain, chat)] == [1, 2]
+    assert all(0 <= rating <= 5 for rating in chat[OURS]["ratings"])
+    assert plain[OURS]["rater"].startswith("learnt rater 1 (Dolly")
+
+
+def test_a_pool_reads_the_ratings_that_rate_wrote(tmp_path):
+    source = write(tmp_path / "d.jsonl", PLAIN, CHAT)
+    result = rate_file(source, DistillConfig(), output=tmp_path / "out.jsonl")
+    pool = read_pool(str(result.output))
+    assert pool.rating_field == OURS
+    read = [one.rating for one in pool.samples]
+    assert read == pytest.approx(result.marks.ratings.tolist(), abs=1e-4)
+
+
+def test_a_record_that_cannot_be_read_is_listed_and_the_others_are_rated(tmp_path):
+    source = write(tmp_path / "d.jsonl", PLAIN, "{oh no", PLAIN)
+    result = rate_file(source, DistillConfig(max_bad=0.5), output=tmp_path / "out.jsonl")
+    assert len(written(result.output)) == 2
+    (drop,) = written(tmp_path / "out.dropped.jsonl")
+    assert (drop["line"], drop["stage"]) == (2, "read")
+    rate_file(write(tmp_path / "d.jsonl", PLAIN), DistillConfig(), output=result.output)
+    assert not (tmp_path / "out.dropped.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "ours", [{"ratings": [1, 2]}, {"ratings": [6]}, {"ratings": ["3"]}, {"ratings": [True]}, 3, {}]
+)
+def test_ratings_of_ours_that_do_not_fit_the_record_are_refused(ours, tmp_path):
+    source = write(tmp_path / "d.jsonl", {**PLAIN, OURS: ours})
+    with pytest.raises(FormatError, match=OURS):
+        read_pool(source)
+
+
+def test_a_rating_of_ours_may_be_missing(tmp_path):
+    source = write(tmp_path / "d.jsonl", {**PLAIN, OURS: {"ratings": [None]}})
+    assert read_pool(source).samples[0].rating is None
+
+
+def test_a_rater_fitted_to_ratings_of_a_user_rates_as_they_did(tmp_path):
+    source = write(tmp_path / "d.jsonl", *rated_rows(150))
+    config = DistillConfig(rating_field="stars", rating_range=(1, 10))
+    stored, path = fit_file(source, config, output=tmp_path / "mine.npz")
+    assert stored.about == "150 rows of d.jsonl, 'stars'"
+    result = rate_file(source, replace(config, rater=str(path)), output=tmp_path / "out.jsonl")
+    assert result.compared is not None
+    agreement, noise = result.compared
+    assert agreement.spearman is not None
+    assert agreement.spearman > 0.95
+    assert noise.beyond_chance > 0.3
+
+
+def test_fitting_needs_ratings_of_a_known_scale(tmp_path):
+    source = write(tmp_path / "d.jsonl", *[{**PLAIN, "score": n % 3} for n in range(120)])
+    with pytest.raises(DataError, match="'score' needs --rating-range"):
+        fit_file(source, DistillConfig(), output=tmp_path / "mine.npz")
+    with pytest.raises(DataError, match="expected learnt or knn-bayes to fit, found 'llm'"):
+        fit_file(source, DistillConfig(rater="llm"), output=tmp_path / "mine.npz")
+    assert not (tmp_path / "mine.npz").exists()
+
+
+def test_the_command_says_what_it_found_and_where_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "d.jsonl", *rated_rows(40))
+    found = CliRunner().invoke(cli, ["rate", "d.jsonl"])
+    assert found.exit_code == 0, found.output
+    assert "rated        40 samples of 40 records" in found.stdout
+    assert "trust        qa: on " in found.stdout
+    assert "mcq:" not in found.stdout
+    assert found.stdout.endswith("written      d.rated.jsonl\n")
+    own = ["--rating-field", "stars", "--rating-range", "1", "10", "--rater", "knn-bayes"]
+    found = CliRunner().invoke(cli, ["rate", "d.jsonl", *own])
+    assert "data's own   'stars': rater and data on 40 samples: rank correlation" in found.stdout
+    assert "beyond chance" in found.stdout
+
+
+def test_the_command_fits_a_library(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "d.jsonl", *rated_rows(60))
+    own = ["--rating-field", "stars", "--rating-range", "1", "10", "--rater", "knn-bayes"]
+    found = CliRunner().invoke(cli, ["rate", "d.jsonl", "--fit", *own])
+    assert found.exit_code == 0, found.output
+    assert "fitted       kNN-Bayes rater to 60 rows of d.jsonl, 'stars'" in found.stdout
+    assert (tmp_path / "d.rater.npz").exists()
+
+
+def test_samples_that_the_rater_cannot_rate_are_dropped_unless_the_data_call_them_high(tmp_path):
+    def knows_no_moon(samples: Sequence[Sample]) -> Vectors:
+        ratings = by_words(samples)
+        ratings[["moon" in one.text for one in samples]] = np.nan
+        return ratings
+
+    high = sample("What is the moon?", "The moon is a rock that goes round us.", 50, rating=4.5)
+    own = sample("Whose moon is it?", "The moon is nobody's.", 51, rating=2.0)
+    use = replace(models(), rater=Rater(knows_no_moon, "no moon"))
+    result = run(tmp_path, [*near_rows(), high, own], use=use)
+    unrated = [drop for drop in result.dropped if drop.stage == "rate"]
+    assert {drop.place.line for drop in unrated} == {1, 4, 7, 51}
+    assert {drop.reason for drop in unrated} == {"the rater gave it no rating"}
+    assert result.counts["dropped_rate"] == 4
+    assert [entry.sample.place.line for entry in result.entries if entry.origin == "original"] == [
+        50
+    ]
