@@ -23,7 +23,7 @@ NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z][\w'\u2019]*(?: [A-Z][\w'\u2019]+)*")
 NO_NAMES = {
     *MONTHS,
     *"The They She He It We You This These In For And But As A An".split(),
-    *"Our My Their His Her If When What Why How".split(),
+    *"Our My Their His Her If When What Why How Since Whether".split(),
     *"Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
     "I",
 }

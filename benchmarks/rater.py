@@ -3,10 +3,10 @@
     python benchmarks/rater.py FOLDER [--quick] [--slow-rows N]
 
 FOLDER holds dolly_rated_02.jsonl and dolly_rated_03.jsonl, which no shipped rater has seen,
-pandalm/testset-v1.json (pairs of answers that three people chose between), xquad.en.json and
-wiki_demo.txt, of which the second parts count here. Raters that need a language model rate only
---slow-rows rows and half as many pairs. Progress goes to stderr, one JSON object is the last line
-of stdout, and a figure that misses its bar gives exit status 1.
+pandalm/testset-v1.json (pairs of answers that three people chose between), text/xquad.en.json and
+text/wiki_demo.txt, of which the second parts count here. Raters that need a language model rate
+only --slow-rows rows and half as many pairs. Progress goes to stderr, one JSON object is the last
+line of stdout, and a figure that misses its bar gives exit status 1.
 """
 
 import argparse
@@ -121,8 +121,8 @@ def speed(rate: Rate, samples: Sequence[Sample]) -> float:
 
 def by_kind(folder: Path, raters: Mapping[str, Rate], most: int) -> dict[str, Any]:
     """Return how each rater ranks the depths to which samples of unseen articles are degraded."""
-    squad = read_squad(folder / "xquad.en.json")
-    plain = read_articles(folder / "wiki_demo.txt")
+    squad = read_squad(folder / "text" / "xquad.en.json")
+    plain = read_articles(folder / "text" / "wiki_demo.txt")
     rng = np.random.default_rng(SEED)
     built = build([*squad[len(squad) // 2 :], *plain[TRAINED_ARTICLES:]], rng=rng)
     found: dict[str, Any] = {}

@@ -3,7 +3,7 @@
     python examples/make_raters.py FOLDER
 
 FOLDER holds dolly_rated_00.jsonl and dolly_rated_01.jsonl (rows of Dolly with the paper's ratings
-by gpt-4o-mini), wiki_demo.txt and xquad.en.json. Question-answer pairs get the model's ratings. For
+by gpt-4o-mini), text/wiki_demo.txt and text/xquad.en.json. Question-answer pairs get the model's ratings. For
 the other kinds nobody rated anything: good samples are built from articles and made worse in five
 steps, and the class is 5 less the steps. Rows of examples/dolly.jsonl take no part, so the example
 is rated as a user's data would be; nor do the articles kept for measuring.
@@ -45,10 +45,10 @@ def rated_rows(paths: list[Path]) -> Iterator[tuple[Sample, float]]:
 
 def synthetic(folder: Path) -> Iterator[tuple[Sample, float]]:
     """Yield samples of the other kinds at every depth, with 5 less the depth."""
-    squad = read_squad(folder / "xquad.en.json")
+    squad = read_squad(folder / "text" / "xquad.en.json")
     articles = [
         *squad[: len(squad) // 2],
-        *read_articles(folder / "wiki_demo.txt")[:TRAINED_ARTICLES],
+        *read_articles(folder / "text" / "wiki_demo.txt")[:TRAINED_ARTICLES],
     ]
     rng = np.random.default_rng(SEED)
     built = build(articles, rng=rng)

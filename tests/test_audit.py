@@ -72,6 +72,30 @@ def test_facts_that_change_places_are_found_though_nothing_is_new():
     assert "name Microsoft where a source has name Google" in found.changed
 
 
+def test_what_is_said_of_one_name_is_not_said_of_another():
+    sources = ("Steve Jobs founded Apple in 1976.", "Bill Gates founded Microsoft in 1975.")
+    both = "Steve Jobs founded Apple in 1976 and Bill Gates founded Microsoft in 1975."
+    swapped = "Bill Gates founded Apple in 1976 and Steve Jobs founded Microsoft in 1975."
+    assert findings(marks(both, *sources)) == ()
+    found = marks(swapped, *sources)
+    assert any(one.startswith("name Bill Gates where") for one in found.changed)
+
+
+def test_a_name_among_words_that_no_source_has_near_it_is_found():
+    rest = "Many of its people farm the land and raise goats on the hills around the old town. "
+    sources = (f"The African elephant is the heaviest. {rest}{rest}Sauropods ate plants.",)
+    found = marks("The heavy Sauropods elephant is the heaviest. They ate plants.", *sources)
+    assert any(one.startswith("name Sauropods") for one in found.changed)
+
+
+def test_degrees_of_one_scale_are_not_those_of_another():
+    source = "Water boils at 100 degrees Celsius."
+    assert marks("Water boils at 100 °C.", source).changed == ()
+    assert marks("Water boils at 100 degrees centigrade.", source).changed == ()
+    found = marks("Water boils at 100 degrees Fahrenheit.", source).changed
+    assert found == ("100 °F where a source has 100 °C",)
+
+
 def test_a_figure_in_the_place_of_another_is_found():
     source = "The tower has 300 steps and 24 windows. The bridge has 95 steps and 12 lamps."
     assert findings(marks(source, source)) == ()
@@ -113,12 +137,8 @@ def test_the_same_fact_in_other_words_is_no_finding(source, draft):
 def test_an_acronym_excuses_its_own_words_and_no_others():
     source = "The IAU met in Prague."
     assert findings(marks("The International Astronomical Union met in Prague.", source)) == ()
-    both = marks("The IAU met in Athens, International Astronomical Union.", source)
-    assert (
-        both.unsupported
-        == ("The IAU met in Athens, International Astronomical Union.", source).unsupported
-        == ("name Athens",)
-    )
+    moved = marks("The IAU met in Athens, International Astronomical Union.", source)
+    assert moved.unsupported == ("name Athens",)
 
 
 def test_a_fact_told_twice_in_the_sources_need_be_told_once():

@@ -160,3 +160,23 @@ def test_samples_that_the_rater_cannot_rate_are_dropped_unless_the_data_call_the
     assert [entry.sample.place.line for entry in result.entries if entry.origin == "original"] == [
         50
     ]
+
+
+@pytest.mark.slow
+def test_the_bundled_model_as_rater_gives_four_marks_or_says_why_not(tmp_path):
+    source = write(tmp_path / "d.jsonl", PLAIN, *rated_rows(2))
+    result = rate_file(source, DistillConfig(rater="llm"), output=tmp_path / "out.jsonl")
+    assert "LLM rater" in result.rater.name
+    for row in written(result.output):
+        (more,), (rating,) = row[OURS]["more"], row[OURS]["ratings"]
+        assert set(more) == {"rarity", "complexity", "informativeness", "overall"}
+        assert rating == min(max(more["overall"], 4), 9) - 4
+
+
+@pytest.mark.slow
+def test_difficulty_is_written_beside_the_rating(tmp_path):
+    told = {"instruction": "Repeat: mi mi mi mi mi mi", "output": "mi mi mi mi mi mi"}
+    source = write(tmp_path / "d.jsonl", PLAIN, told)
+    result = rate_file(source, DistillConfig(rater="difficulty"), output=tmp_path / "out.jsonl")
+    hard, easy = (row[OURS]["more"][0]["difficulty"] for row in written(result.output))
+    assert 0 < easy < hard

@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Mapping, Sequence, Set
 from math import fsum
 
-from minimix.audit import facts, polarity, statements
+from minimix.audit import facts, owners, polarity, statements
 from minimix.audit.entries import Reading
 from minimix.audit.matching import Match
 from minimix.audit.reading import read
@@ -30,7 +30,12 @@ def audit(draft: Draft, sources: Sequence[Sample], *, embed: Embed | None = None
     questions = [read(sample.prompt) for sample in sources]
     match = Match(own, asked, answers, questions)
     form = shape(draft.response, own, list(zip(responses, answers, strict=True)))
-    changed = [*facts.misplaced(match), *facts.other_units(match), *polarity.turned(match)]
+    changed = [
+        *facts.misplaced(match),
+        *owners.strangers(match),
+        *facts.other_units(match),
+        *polarity.turned(match),
+    ]
     pairs = list(zip(match.keys, answers, strict=True))
     wanted = _weights(pairs)
     mine = _weights((reading.keys, reading) for reading in (own, asked))

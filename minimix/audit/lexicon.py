@@ -73,6 +73,8 @@ UNITS = {
         gallon gallons
         mph
         kmh kph
+        °C degc
+        °F degf
         % percent
         $ dollar dollars usd
         € euro euros eur

@@ -12,6 +12,9 @@ from minimix.audit.words import Sort, Word, look_up
 VERBATIM = re.compile(r"https?://[^\s<>\"')\]]*[^\s<>\"')\].,;:!?]|www\.[^\s<>\"')\]]*\w|`[^`\n]+`")
 DOTTED = re.compile(r"\b(?:[A-Za-z]\.){2,}")
 DIGIT = re.compile(r"\d")
+DEGREES = re.compile(
+    r"(?:°|\bdegrees?\b)\s*(?:(C|Celsius|centigrade)|F|Fahrenheit)\b", re.IGNORECASE
+)
 ISO = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
 TOKEN = re.compile(
     r"\d+(?:[.,]\d+)*|[^\W\d_][^\W_]*(?:'[^\W\d_]+)*'?|[.!?]+(?=\s|$|[\"')\]])|\n+|[%$€£°]|[,;:()]"
@@ -55,6 +58,8 @@ def _plain(text: str) -> tuple[str, tuple[str, ...]]:
     if "`" in text or "http" in text or "www." in text:
         verbatim = tuple(found.strip("`").rstrip("/") for found in VERBATIM.findall(text))
         text = VERBATIM.sub(" ", text)
+    if "°" in text or "egree" in text:
+        text = DEGREES.sub(lambda found: " degc" if found[1] else " degf", text)
     return DOTTED.sub(lambda found: found[0].replace(".", "") + " ", text), verbatim
 
 
