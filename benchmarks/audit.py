@@ -61,19 +61,23 @@ def planted(cases: Sequence[Case], split: str, embed: Embed | None) -> dict[str,
         alarms["all"].append(bool(found))
         alarms[case.sort].append(bool(found))
     sorts = Counter(s for found in before for s in {sort for sort, _ in found})
+    refused = [bool(harm(case.draft, audit(case.draft, case.sources))) for case in cases]
     figures: dict[str, Any] = {
         "false_alarms": _shares(alarms),
+        "faithful_ones_refused": _share(refused),
         "false_alarms_by_finding": dict(sorted(sorts.items())),
     }
     for sort in PLANTERS:
         hits: dict[str, list[bool]] = defaultdict(list)
+        stopped: list[bool] = []
         for number, (case, known) in enumerate(zip(cases, before, strict=True)):
             fault = plant(case, sort, names, random.Random(f"{split} {sort} {number}"))
             if fault:
                 hit = _found(fault, findings(fault.case, embed) - known)
+                stopped.append(bool(harm(fault.case.draft, audit(fault.case.draft, case.sources))))
                 for group in ("all", case.sort, *(("swapped",) if fault.swapped else ())):
                     hits[group].append(hit)
-        figures[sort] = _shares(hits)
+        figures[sort] = {**_shares(hits), "refused": _share(stopped)}
         print(f"{split} {sort}: {figures[sort]}", file=sys.stderr)
     return figures
 

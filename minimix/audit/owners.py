@@ -17,8 +17,8 @@ BREAKS = frozenset(",:;()")
 
 Frame = tuple[bool, str, str]
 """Whether the name stands before, the word beside it, and the one further off."""
-Owner = tuple[Set[str], str]
-"""The keys of a name and of those listed beside it; the name as it is written."""
+Owner = tuple[Set[str], Reading, tuple[int, int]]
+"""The keys of a name and of those listed beside it; where it stands."""
 
 
 def strangers(match: Match) -> list[str]:
@@ -27,20 +27,37 @@ def strangers(match: Match) -> list[str]:
     And those before or after two words that the sources have beside other names alone ("Gates
     founded Apple" where Jobs did, and Gates founded something else).
     """
-    owners = _owners(match)
+    owners: dict[Frame, list[Owner]] | None = None
+    listed = _listed(match.draft, match.draft.keys)
     found = []
     for first, last in names_of(match.draft):
         keys = match.draft.keys[first : last + 1]
         if not any(key in places for key in keys for places in match.places):
             continue  # a name without a source is another finding
-        shown = match.draft.said(first, last)
         if _alone(match, first, last):
+            shown = match.draft.said(first, last)
             found.append(f"name {shown} among words that no source has near it")
             continue
-        whose = _whose(match, owners, first, last)
-        if whose:
-            found.append(f"name {shown} where a source has name {whose}")
+        frames = list(_frames(match.draft, match.draft.keys, first, last))
+        if frames and owners is None:
+            owners = _owners(match)
+        for frame in frames:
+            held = (owners or {}).get(frame, [])
+            own = set(match.draft.keys[first : last + 1])
+            if held and _another(match, held, own, own | listed[match.draft.peers[first]], frame):
+                if not _initials_of(match, first, last):
+                    shown, whose = match.draft.said(first, last), held[0][1].said(*held[0][2])
+                    found.append(f"name {shown} where a source has name {whose}")
+                break
     return found
+
+
+def _listed(reading: Reading, keys: Sequence[str]) -> dict[int, set[str]]:
+    """Return the keys of each list or name, by its first entry."""
+    listed: dict[int, set[str]] = {}
+    for key, peer in zip(keys, reading.peers, strict=True):
+        listed.setdefault(peer, set()).add(key)
+    return listed
 
 
 def names_of(reading: Reading) -> Iterator[tuple[int, int]]:
@@ -113,33 +130,22 @@ def _owners(match: Match) -> dict[Frame, list[Owner]]:
     """Return the names of which the sources say each frame, with those listed beside them."""
     owners: dict[Frame, list[Owner]] = {}
     for keys, reading in zip(match.keys, match.answers, strict=True):
+        listed = _listed(reading, keys)
         for first, last in names_of(reading):
-            listed = {
-                key
-                for key, peer in zip(keys, reading.peers, strict=True)
-                if peer == reading.peers[first]
-            }
             for frame in _frames(reading, keys, first, last):
-                whole = listed | set(keys[first : last + 1])
-                owners.setdefault(frame, []).append((whole, reading.said(first, last)))
+                whole = listed[reading.peers[first]] | set(keys[first : last + 1])
+                owners.setdefault(frame, []).append((whole, reading, (first, last)))
     return owners
 
 
-def _whose(match: Match, owners: dict[Frame, list[Owner]], first: int, last: int) -> str:
-    """Return the name of which the sources say what the draft says of another, "" for none."""
-    draft = match.draft
-    own = set(draft.keys[first : last + 1])
-    listed = {key for key, peer in zip(draft.keys, draft.peers, strict=True)
-              if peer == draft.peers[first]}  # fmt: skip
-    for frame in _frames(draft, draft.keys, first, last):
-        held = owners.get(frame, [])
-        names = {key for keys, _ in held for key in keys}
-        if not held or names & (own | listed) or _together(match, list(own), frame[2]):
-            continue
-        same = any((a, b) in match.names or (b, a) in match.names for a in own for b in names)
-        if not same and not _initials_of(match, first, last):
-            return held[0][1]
-    return ""
+def _another(
+    match: Match, held: Sequence[Owner], own: Set[str], listed: Set[str], frame: Frame
+) -> bool:
+    """Return whether the sources say a frame of other names alone, and have ours nowhere near."""
+    names = {key for keys, *_ in held for key in keys}
+    if names & listed or _together(match, list(own), frame[2]):
+        return False
+    return not any((a, b) in match.names or (b, a) in match.names for a in own for b in names)
 
 
 def _initials_of(match: Match, first: int, last: int) -> bool:

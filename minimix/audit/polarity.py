@@ -7,9 +7,9 @@ from minimix.audit.matching import Match
 
 ANCHORS = (-2, -1, 0, 1)
 """The entries around a negation by which its statement is found again."""
-SAME = 0.65
+SAME = 0.55
 """Neighbours shared before two places make the same statement."""
-CLEAR = 0.5
+CLEAR = 0.4
 """By how much more neighbours than where the negation stands."""
 REACH, FAR = 3, 10
 """Entries within which a negation belongs to a place: always, and in the same sentence."""

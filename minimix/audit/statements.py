@@ -16,7 +16,7 @@ ABSENT, ASIDE, PRESENT = 1.0, 0.3, -1.3
 """What an entry adds to a run: it is missing; there in another connection; there."""
 BESIDE, WITHIN = 2, 4
 """Entries beside one that make its connection, and within which one of them must stand there."""
-LEAST_LOST = 2.7
+LEAST_LOST = 1.9
 """From here a run is a statement lost, where words alone decide."""
 WEAKEST, STRONGEST = 1.6, 5.5
 """Between these, similarity decides where there is an embedder."""
