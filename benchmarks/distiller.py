@@ -16,14 +16,13 @@ from pathlib import Path
 
 from minimix.audit import audit
 from minimix.config import DistillConfig
-from minimix.embed import load_embedder
 from minimix.engines import open_engine
 from minimix.judge import harm
 from minimix.output import versions
 from minimix.parse import parse
 from minimix.prepare import Prepared
 from minimix.prompt import to_messages
-from minimix.rating import knn_bayes
+from minimix.rating import open_rater
 from minimix.records import Answer, Cluster, Place, Sample
 from minimix.run import look
 
@@ -53,15 +52,14 @@ def judged(
     prepared: Prepared, clusters: list[Cluster], answers: list[Answer]
 ) -> list[list[tuple[bool, bool, bool]]]:
     """Return for each task and candidate: well-formed, clean, and rated above its best source."""
-    embed, rate = load_embedder().embed, knn_bayes.rater(knn_bayes.load())
+    rate = open_rater().rate
     marks = []
     for number, cluster in enumerate(clusters):
         own = sorted((a for a in answers if a.task == number), key=lambda a: a.candidate)
         best_source = max(float(prepared.rated[row]) for row in cluster.rows)
         row = []
         for formed, clean, sample in outcomes(prepared, cluster, own):
-            vectors = embed([sample.text] if sample else [])
-            rated = rate([sample] if sample else [], vectors).tolist() or [-1.0]
+            rated = rate([sample] if sample else []).tolist() or [-1.0]
             row.append((formed, clean, rated[0] > best_source))
         marks.append(row)
     return marks

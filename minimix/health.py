@@ -10,6 +10,7 @@ from minimix.engines.bundled import cache_folder
 from minimix.errors import MinimixError
 from minimix.extras import need
 from minimix.output import versions
+from minimix.rating import open_rater
 
 EXTRAS = {
     "train": ("peft", "train the distiller: SFT and GRPO"),
@@ -31,6 +32,9 @@ def checkup(model: str) -> Iterator[tuple[str, str]]:
     offload = need("llama_cpp").llama_supports_gpu_offload()
     yield "llama.cpp", "built for a GPU" if offload else "built for the CPU only"
     yield "cache", str(cache_folder())
+    rater = open_rater()
+    yield "rater", rater.name
+    yield "rater, qa", rater.trust["qa"]
     try:
         engine = open_engine(EngineConfig(model=model), candidates=1, seed=0)
     except MinimixError as error:
