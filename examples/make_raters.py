@@ -3,10 +3,10 @@
     python examples/make_raters.py FOLDER
 
 FOLDER holds dolly_rated_00.jsonl and dolly_rated_01.jsonl (rows of Dolly with the paper's ratings
-by gpt-4o-mini), text/wiki_demo.txt and text/xquad.en.json. Question-answer pairs get its ratings. For
-the other kinds nobody rated anything: good samples are built from articles and made worse in five
-steps, and the class is 5 less the steps. Rows of examples/dolly.jsonl take no part, so the example
-is rated as a user's data would be; nor do the articles kept for measuring.
+by gpt-4o-mini), text/wiki_demo.txt and text/xquad.en.json. Question-answer pairs get its ratings.
+For the other kinds nobody rated anything: good samples are built from articles and made worse in
+five steps, and the class is 5 less the steps. Rows of examples/dolly.jsonl take no part, so the
+example is rated as a user's data would be; nor do the articles kept for measuring.
 """
 
 import json

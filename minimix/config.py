@@ -95,6 +95,8 @@ class DistillConfig:
             raise ConfigError(f"limit: expected at least 1, found {self.limit}")
         if self.min_similarity is not None:
             _between(self, "min_similarity", -1.0, 1.0)
+        if self.rating_range is not None and not _is_pair(self.rating_range):
+            raise ConfigError(f"rating_range: expected LOW HIGH, found {self.rating_range!r}")
         if self.rating_range is not None and not self.rating_range[0] < self.rating_range[1]:
             raise ConfigError(f"rating_range: expected LOW below HIGH, found {self.rating_range}")
         _check_sources(self.check_against)
@@ -166,6 +168,11 @@ def _check_sources(sources: object) -> None:
     """Raise ConfigError unless `sources` are texts; one text alone would be read as letters."""
     if not isinstance(sources, tuple) or not all(isinstance(one, str) and one for one in sources):
         raise ConfigError(f"check_against: expected a list of files or hub ids, found {sources!r}")
+
+
+def _is_pair(value: object) -> bool:
+    numbers = isinstance(value, list | tuple) and len(value) == 2
+    return numbers and all(isinstance(one, int | float) for one in value)  # type: ignore[attr-defined]
 
 
 def _texts(config: object, *names: str) -> None:

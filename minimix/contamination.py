@@ -38,7 +38,7 @@ INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 ALONE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # kana and Chinese characters
 NUMBER = re.compile(r"(?<!\S)\d\S*")
 WORD = re.compile(f"[{ALONE}]|[^\\W_{ALONE}]+")
-FIELDS = ("question", "instruction", "prompt", "problem", "query")
+FIELDS = ("question", "instruction", "prompt", "problem", "query", "input", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,8 @@ def read_questions(
             (record, _questions(record))
             for record in progress(read_records(source), "Reading questions")
         ]
+        if not found:
+            raise FormatError(f"{source}: no records")
         bad = [record.place for record, asked in found if not asked]
         if len(bad) == len(found) or len(bad) > max_bad * len(found):
             raise FormatError(
@@ -215,10 +217,13 @@ def _questions(record: Record) -> Sequence[Sample]:
     try:
         return read_row(row, place).samples
     except FormatError:
-        texts = {name: value for name, value in row.items() if isinstance(value, str)}
+        texts = {name.lower(): value for name, value in row.items() if isinstance(value, str)}
         asked = [texts[field] for field in FIELDS if texts.get(field, "").strip()]
         given = texts.get("input", "").strip()
-        return [Sample(text, "", (place,), input=given) for text in asked[:1]]
+        return [
+            Sample(text, "", (place,), input="" if text.strip() == given else given)
+            for text in asked[:1]
+        ]
 
 
 def _name(file: str) -> str:

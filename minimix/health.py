@@ -32,9 +32,12 @@ def checkup(model: str) -> Iterator[tuple[str, str]]:
     offload = need("llama_cpp").llama_supports_gpu_offload()
     yield "llama.cpp", "built for a GPU" if offload else "built for the CPU only"
     yield "cache", str(cache_folder())
-    rater = open_rater()
-    yield "rater", rater.name
-    yield "rater, qa", rater.trust["qa"]
+    try:
+        rater = open_rater()
+        yield "rater", rater.name
+        yield "rater, qa", rater.trust["qa"]
+    except MinimixError as error:
+        yield "rater", f"does not run: {error}"
     try:
         engine = open_engine(EngineConfig(model=model), candidates=1, seed=0)
     except MinimixError as error:

@@ -8,7 +8,7 @@ from minimix.records import Audit, Draft
 LEAST_KEPT, LEAST_EACH = 0.6, 0.6
 """Of all facts, and of each source's: the freest honest wording keeps 0.63 of each."""
 LEAST_SUPPORTED = 0.7
-"""Of all facts, and of each source's: the freest honest wording measured keeps 0.63 of that."""
+"""Of the weight of a draft's own words: honest wording brings some of its own."""
 LEAST_ASKED = 0.3
 LEAST_DISTINCT, MOST_REDUNDANT = 0.8, 0.2
 """Honest text repeats hardly a fifth of its trigrams, and no sentence."""

@@ -21,7 +21,7 @@ UNSCALED = ("score", "rating", "quality")
 COMPRESSED = "rating_detail.Overall_compressed"
 OVERALL = "rating_detail.Overall"
 OURS = "minimix_rating"
-"""Where `minimix rate` puts ratings: 0..5, one for each exchange of a record."""
+"""Where `minimix rate` puts ratings: 0..5, one for each exchange; the data's own go before them."""
 HIGHEST = 5.0
 
 
@@ -120,11 +120,11 @@ def _parse(record: Record, ratings: Ratings) -> tuple[Parsed, str]:
     if record.row is None:
         raise FormatError(record.problem)
     parsed = read_row(record.row, record.place)
-    if not ratings.field and OURS in record.row:
+    field, rating = _rating(record.row, record.place, ratings)
+    if rating is None and not ratings.field and OURS in record.row:
         ours = _ours(record.row[OURS], len(parsed.samples))
         rated = tuple(replace(s, rating=r) for s, r in zip(parsed.samples, ours, strict=True))
         return replace(parsed, samples=rated), OURS
-    field, rating = _rating(record.row, record.place, ratings)
     if rating is not None:
         rated = tuple(replace(sample, rating=rating) for sample in parsed.samples)
         parsed = replace(parsed, samples=rated)

@@ -77,6 +77,9 @@ def prepare(pool: Pool, *, config: DistillConfig, embed: Embed, rate: Rate) -> P
         Dropped(samples[row].place, "rate", "the rater gave it no rating")
         for row in np.flatnonzero(~usable)
     ]
+    if not usable.any():
+        kinds = ", ".join(sorted({sample.kind for sample in samples}))
+        raise DataError(f"the rater rates none of these samples (kinds: {kinds}); give another")
     samples = [samples[row] for row in np.flatnonzero(usable)]
     embeddings, ratings, rated = embeddings[usable], ratings[usable], rated[usable]
     low = np.flatnonzero(ratings < HIGH)

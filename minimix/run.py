@@ -19,7 +19,7 @@ from minimix.files import read_records, stem
 from minimix.journal import Journal, open_journal
 from minimix.kinds import Record
 from minimix.output import versions, write_output
-from minimix.pool import Pool, Ratings, pool_of
+from minimix.pool import Pool, Ratings, pool_of, read_pool
 from minimix.prepare import Prepared, prepare
 from minimix.progress import Progress, silent
 from minimix.prompt import to_messages
@@ -55,15 +55,24 @@ def read_source(
     source: str, config: DistillConfig, *, progress: Progress = silent
 ) -> tuple[tuple[Record, ...], Pool]:
     """Return the records of `source` and their pool, as the settings say."""
-    low, high = config.rating_range or (None, None)
-    ratings = Ratings(field=config.rating_field, low=low, high=high)
     records = tuple(progress(islice(read_records(source), config.limit), "Reading"))
-    return records, pool_of(records, source, ratings=ratings, max_bad=config.max_bad)
+    return records, pool_of(records, source, ratings=_ratings(config), max_bad=config.max_bad)
 
 
 def load_pool(source: str, config: DistillConfig, *, progress: Progress = silent) -> Pool:
     """Return the pool in `source` as the settings say."""
-    return read_source(source, config, progress=progress)[1]
+    return read_pool(
+        source,
+        ratings=_ratings(config),
+        max_bad=config.max_bad,
+        limit=config.limit,
+        progress=progress,
+    )
+
+
+def _ratings(config: DistillConfig) -> Ratings:
+    low, high = config.rating_range or (None, None)
+    return Ratings(field=config.rating_field, low=low, high=high)
 
 
 def load_questions(config: DistillConfig, *, progress: Progress = silent) -> Questions:

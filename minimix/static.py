@@ -8,12 +8,13 @@ on them fits everywhere.
 
 import hashlib
 import importlib.util
-import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -84,13 +85,15 @@ def embed(texts: Sequence[str]) -> Vectors:
 def table() -> Vectors:
     """Return the word vectors: (30522, 256).
 
-    Raises ModelError where the file is not the one that was installed.
+    Raises ModelError where the file cannot be read or has another shape.
     """
     try:
         with TABLE.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             vectors: Vectors = arrays["vectors"].astype(np.float32) * (arrays["scale"] / INT8)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile, zlib.error) as error:
         raise ModelError(f"{TABLE}: not the word vectors ({error}); install minimix anew") from None
+    if vectors.shape != (PIECES, WIDTH):
+        raise ModelError(f"{TABLE}: expected {PIECES} x {WIDTH} vectors, found {vectors.shape}")
     return vectors
 
 
@@ -103,7 +106,6 @@ def _tokenizer() -> Any:
     path = Path(spec.submodule_search_locations[0], "model", "tokenizer.json")
     if hashlib.sha256(path.read_bytes()).hexdigest() != TOKENIZER_SHA256:
         raise ModelError(f"{path}: not the tokenizer that the word vectors belong to")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     tokenizer = need("tokenizers").Tokenizer.from_file(str(path))
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -165,11 +165,11 @@ def test_questions_are_read_with_and_without_answers(tmp_path):
 
 def test_a_file_without_questions_is_refused(tmp_path):
     path = tmp_path / "q.jsonl"
-    path.write_text('{"question": "Why?"}\n' + '{"text": "x"}\n' * 2)
+    path.write_text('{"question": "Why?"}\n' + '{"label": "x"}\n' * 2)
     with pytest.raises(FormatError, match=r"q.jsonl:2: no question in it, nor in 1 more of 3 reco"):
         read_questions([str(path)])
     assert len(read_questions([str(path)], max_bad=0.7).places) == 1
-    path.write_text('{"text": "x"}\n')
+    path.write_text('{"label": "x"}\n')
     with pytest.raises(FormatError, match="no question in it"):
         read_questions([str(path)], max_bad=1.0)
 

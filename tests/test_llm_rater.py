@@ -133,11 +133,15 @@ def test_a_pool_is_asked_about_cohort_by_cohort(monkeypatch):
     assert asked == [2, 2, 1]
 
 
+def test_a_cohort_without_any_answer_ends_the_run():
+    with pytest.raises(ModelError, match=r"no answer to 3 samples \(failed: 5 tries: status 500\)"):
+        judge([BREAD] * 3, saying("", "failed", "5 tries: status 500"))
+
+
 @pytest.mark.parametrize(
     ("generate", "reason"),
     [
         (saying("", "refused", "a prompt of 9 tokens"), "refused: a prompt of 9 tokens"),
-        (saying("", "failed", "5 tries: status 500"), "failed: 5 tries: status 500"),
         (saying(TEXT[:20], "length"), "cut at the limit: a rater's reply: expected a JSON object"),
         (saying("It is an 8."), "a rater's reply: expected a JSON object, found 'It is an 8.'"),
         (saying("{}", note="without it"), "found '{}' (without it)"),

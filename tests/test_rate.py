@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from minimix.cli import cli
 from minimix.config import DistillConfig
-from minimix.errors import DataError, FormatError
+from minimix.errors import ConfigError, DataError, FormatError
 from minimix.pool import OURS, read_pool
 from minimix.rate import fit_file, rate_file
 from minimix.records import Rater, Sample, Vectors
@@ -78,8 +78,6 @@ def test_a_record_that_cannot_be_read_is_listed_and_the_others_are_rated(tmp_pat
     assert len(written(result.output)) == 2
     (drop,) = written(tmp_path / "out.dropped.jsonl")
     assert (drop["line"], drop["stage"]) == (2, "read")
-    rate_file(write(tmp_path / "d.jsonl", PLAIN), DistillConfig(), output=result.output)
-    assert not (tmp_path / "out.dropped.jsonl").exists()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +104,49 @@ def test_a_rater_fitted_to_ratings_of_a_user_rates_as_they_did(tmp_path):
     agreement, noise = result.compared
     assert agreement.spearman is not None
     assert agreement.spearman > 0.95
+    assert noise.beyond_chance is not None
     assert noise.beyond_chance > 0.3
+
+
+def test_ratings_of_the_data_go_before_ours(tmp_path):
+    theirs = {**PLAIN, "rating_detail": {"Overall_compressed": 4}, OURS: {"ratings": [1]}}
+    pool = read_pool(write(tmp_path / "d.jsonl", theirs))
+    assert [one.rating for one in pool.samples] == [4]
+
+
+def test_a_rater_is_not_held_against_its_own_ratings(tmp_path):
+    source = write(tmp_path / "d.jsonl", *rated_rows(40))
+    first = rate_file(source, DistillConfig(), output=tmp_path / "one.jsonl")
+    again = rate_file(str(first.output), DistillConfig(), output=tmp_path / "two.jsonl")
+    assert again.compared is None
+
+
+def test_an_output_is_neither_the_source_nor_of_another_form(tmp_path):
+    source = write(tmp_path / "d.jsonl", *rated_rows(20))
+    with pytest.raises(ConfigError, match="is what is read"):
+        rate_file(source, DistillConfig(limit=3), output=tmp_path / "d.jsonl")
+    with pytest.raises(ConfigError, match=r"ends with \.jsonl"):
+        rate_file(source, DistillConfig(), output=tmp_path / "d.csv")
+    assert len(written(tmp_path / "d.jsonl")) == 20
+
+
+def test_a_kind_with_few_ratings_is_left_out_and_named(tmp_path):
+    choice = "Q: Which?\nA) one\nB) two\nC) three\nD) four\nAnswer: A"
+    few = [
+        {"instruction": "Ask", "input": "", "output": choice, "task_type": "mcq", "stars": 3},
+        {"instruction": "Ask", "input": "", "output": choice, "task_type": "mcq", "stars": 5},
+    ]
+    source = write(tmp_path / "d.jsonl", *rated_rows(120), *few)
+    config = DistillConfig(rating_field="stars", rating_range=(1, 10))
+    stored, _ = fit_file(source, config, output=tmp_path / "mine.npz")
+    assert set(stored.models) == {"qa"}
+    assert stored.about.endswith("without mcq (2 rows)")
+
+
+def test_a_rater_that_knows_none_of_the_kinds_is_refused(tmp_path):
+    nothing = Rater(lambda samples: np.full(len(samples), np.nan, dtype=np.float32), "none")
+    with pytest.raises(DataError, match=r"rates none of these samples \(kinds: qa\)"):
+        run(tmp_path, near_rows(), use=replace(models(), rater=nothing))
 
 
 def test_fitting_needs_ratings_of_a_known_scale(tmp_path):
@@ -124,7 +164,7 @@ def test_the_command_says_what_it_found_and_where_it_is(tmp_path, monkeypatch):
     found = CliRunner().invoke(cli, ["rate", "d.jsonl"])
     assert found.exit_code == 0, found.output
     assert "rated        40 samples of 40 records" in found.stdout
-    assert "trust        qa: on " in found.stdout
+    assert "trust        qa: cross-validated on " in found.stdout
     assert "mcq:" not in found.stdout
     assert found.stdout.endswith("written      d.rated.jsonl\n")
     own = ["--rating-field", "stars", "--rating-range", "1", "10", "--rater", "knn-bayes"]

@@ -1,7 +1,11 @@
 """Raters: what they see, what they learn, what they say of themselves, and how they are kept."""
 
+import contextlib
 import json
+import tempfile
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,6 +191,33 @@ def test_where_ratings_follow_length_alone_a_neutral_rating_is_the_mean():
     assert opposite(np.array([0.0, 5.0])).tolist() == pytest.approx([2.0, 2.0], abs=0.1)
 
 
+def test_ratings_of_two_values_give_a_rater_that_calls_the_better_one_high():
+    figures = np.linspace(0, 1, 200)
+    curve = fitting.thresholds(figures, np.repeat([0.0, 5.0], 100))
+    low, high = curve(np.array([0.3, 0.7]))
+    assert low < 4 < high <= 5
+
+
+def test_ratings_that_are_all_high_stay_within_the_scale():
+    curve = fitting.thresholds(np.linspace(0, 1, 200), np.repeat([4.0, 5.0], 100))
+    assert 0 <= curve(np.array([-9.0]))[0] <= curve(np.array([9.0]))[0] <= 5
+
+
+def test_figures_that_never_differ_say_nothing():
+    curve = fitting.thresholds(np.zeros(100), np.repeat([1.0, 4.0], 50))
+    assert curve(np.array([0.0])).tolist() == [2.5]
+
+
+def test_one_long_chat_is_too_few_records():
+    with pytest.raises(DataError, match="at least 5 records"):
+        list(fitting.folds(np.zeros(120), seed=0))
+
+
+def test_ratings_that_are_all_the_same_are_no_dice():
+    vectors, classes = crowd([3] * 40)
+    assert diagnose(vectors, classes).beyond_chance is None
+
+
 def test_rows_of_one_record_are_held_out_together():
     groups = np.array([0, 0, 1, 1, 2, 2, 3, 4, 5, 6])
     held = [set(part.tolist()) for _, part in fitting.folds(groups, seed=0)]
@@ -195,7 +226,9 @@ def test_rows_of_one_record_are_held_out_together():
 
 
 def test_too_few_ratings_say_what_needs_fewer():
-    with pytest.raises(DataError, match=r"at least 100 rated rows.*--rater knn-bayes"):
+    with pytest.raises(
+        DataError, match=r"needs 100 rated rows of a kind, found qa \(99 rows\); knn-bayes needs 50"
+    ):
         fit("learnt", rows_rated_by_capitals(99), about="", seed=0)
 
 
@@ -279,6 +312,11 @@ def test_a_file_with_a_part_missing_is_refused(name, tmp_path):
         {"qa.words0": np.zeros(7, "f2")},
         {"qa.leaves": np.full((300, 16), np.nan, "f4")},
         {"qa.neutral": np.zeros((2, 2))},
+        {"qa.neutral": np.full((2, 3), np.nan)},
+        {"qa.calibration": np.zeros((2, 0))},
+        {"qa.bases": np.array([np.nan, 1.0])},
+        {"qa.features": np.zeros((300, 15), "f4")},
+        {"qa.features": np.zeros((0, 15), "i2")},
         {"meta": np.array(json.dumps({"form": 99}))},
         {"meta": np.array("no json")},
     ],
@@ -289,10 +327,28 @@ def test_a_file_whose_parts_do_not_fit_is_refused(change, tmp_path):
         load(tmp_path / "x.npz")
 
 
+def test_an_archive_that_unpacks_to_far_more_than_a_rater_is_not_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", bytes(300_000_000))
+    with pytest.raises(DataError, match="unpacks to 300,000,000 bytes"):
+        load(tmp_path / "bomb.npz")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 900_000), st.integers(1, 255))
+def test_a_flipped_byte_is_refused_or_harmless(place, flip):
+    data = bytearray(BUNDLED["learnt"].read_bytes())
+    data[place] ^= flip
+    path = Path(tempfile.gettempdir(), "minimix-flipped.npz")
+    path.write_bytes(data)
+    with contextlib.suppress(DataError):
+        open_rater(str(path)).rate([sample("Say it", "stone river")])
+
+
 def test_pickles_and_other_files_are_refused(tmp_path):
     (tmp_path / "text.npz").write_text("no")
     np.savez(tmp_path / "pickle.npz", meta=np.array([{}], dtype=object))
-    for name in ("text.npz", "pickle.npz", "missing.npz"):
+    for name in ("text.npz", "pickle.npz", "missing.npz", ""):
         with pytest.raises(DataError, match="not a rater"):
             load(tmp_path / name)
 
@@ -349,7 +405,9 @@ def test_neighbours_that_never_differ_are_all_beyond_chance_and_dice_are_not():
     vectors, classes = crowd([0] * 60 + [3] * 60 + [5] * 60)
     assert diagnose(vectors, classes).beyond_chance == pytest.approx(1, abs=0.01)
     dice = np.random.default_rng(0).permutation(classes)
-    assert abs(diagnose(vectors, dice).beyond_chance) < 0.15
+    found = diagnose(vectors, dice).beyond_chance
+    assert found is not None
+    assert abs(found) < 0.15
 
 
 def test_wrong_ratings_are_the_most_doubted():

@@ -34,7 +34,7 @@ def _text(pool: Any, prepared: Any) -> str:
     words = sorted(len(sample.text.split()) for sample in pool.samples)
     ratings = Counter(min(4, int(rating)) for rating in prepared.ratings)
     shapes = ", ".join(f"{name} ({number:,})" for name, number in pool.shapes.items())
-    most = max(ratings.values())
+    most = max(ratings.values(), default=1)
     lines = [
         f"records        {pool.records:,}, in the shape {shapes}",
         f"samples        {len(pool.samples):,}",

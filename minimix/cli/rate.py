@@ -9,6 +9,7 @@ from minimix.cli import options
 from minimix.cli.bar import watch
 
 BARS = 40
+SHOWN = 3
 
 
 @click.command(short_help="Rate every sample of SOURCE from 0 to 5, or fit a rater.")
@@ -85,12 +86,22 @@ def _text(rated: Any, problems: Any) -> str:
             for low, count in enumerate(counts)
         ),
         *(f"no rating    {number:,} samples: {why}" for why, number in problems.most_common(5)),
-        *(f"not read     {d.place}: {d.reason}" for d in rated.pool.dropped[:5]),
+        *_unread(rated),
         *(f"trust        {kind}: {rated.rater.trust[kind]}" for kind in kinds),
         *_own(rated),
         f"written      {rated.output}",
     ]
     return "\n".join(lines)
+
+
+def _unread(rated: Any) -> list[str]:
+    from minimix.rate import dropped_path
+
+    dropped = rated.pool.dropped
+    if not dropped:
+        return []
+    lines = [f"not read     {drop.place}: {drop.reason}" for drop in dropped[:SHOWN]]
+    return [*lines, f"not read     {len(dropped):,} in all, listed in {dropped_path(rated.output)}"]
 
 
 def _own(rated: Any) -> list[str]:

@@ -30,6 +30,8 @@ KNN_BAYES = "knn-bayes"
 BUNDLED = {name: Path(__file__).parent / f"{name}.npz" for name in (LEARNT, KNN_BAYES)}
 UNFITTED = ("llm", "difficulty")
 """Ways to rate that take a model, and too long for every row of a run."""
+LEAST_LIBRARY = 50
+"""Rated rows of a kind for kNN-Bayes, a fifth of which judge it first."""
 BLOCK = 4_096
 
 
@@ -92,13 +94,16 @@ def fit(
     """Return a rater of the sort `name` (learnt, knn-bayes) fitted to rated samples, by kind.
 
     How far it agrees is measured on rows it was not fitted on (five folds; a fifth of the rows for
-    a library) and stored with it. Raises DataError where a kind has too few rows.
+    a library) and stored with it. A kind with too few rows is left out, and `about` names it.
+    Raises DataError where no kind is left.
     """
     models: dict[Kind, Model] = {}
     agreement: dict[str, Agreement] = {}
-    for kind in KINDS:
-        own = [(sample, rating) for sample, rating in rated if sample.kind == kind]
-        if not own:
+    least = fitting.LEAST_ROWS if name == LEARNT else LEAST_LIBRARY
+    by_kind = {kind: [pair for pair in rated if pair[0].kind == kind] for kind in KINDS}
+    few = [f"{kind} ({len(own)} rows)" for kind, own in by_kind.items() if 0 < len(own) < least]
+    for kind, own in by_kind.items():
+        if len(own) < least:
             continue
         samples, classes = [sample for sample, _ in own], np.array([rating for _, rating in own])
         if name == LEARNT:
@@ -110,8 +115,12 @@ def fit(
         else:
             models[kind], agreement[kind] = _library(samples, classes, seed)
     if not models:
-        raise DataError("no rated sample to fit a rater to")
-    return Stored(models=models, about=about, agreement=agreement)
+        hint = f"; knn-bayes needs {LEAST_LIBRARY}" if name == LEARNT else ""
+        raise DataError(
+            f"a {name} rater needs {least} rated rows of a kind, found {', '.join(few)}{hint}"
+        )
+    left = f", without {', '.join(few)}" if few else ""
+    return Stored(models=models, about=f"{about}{left}", agreement=agreement)
 
 
 def _library(
@@ -119,6 +128,9 @@ def _library(
 ) -> tuple[Library, Agreement]:
     """Return the library of all rows, and the agreement of one without a fifth on that fifth."""
     vectors = static.embed([sample.text for sample in samples])
+    told = np.abs(vectors).sum(axis=1) > 0  # a text without a word is near to nothing
+    samples, ratings = [samples[row] for row in np.flatnonzero(told).tolist()], ratings[told]
+    vectors = vectors[told]
     classes = np.clip(np.floor(ratings), 0, knn_bayes.CLASSES - 1).astype(np.intp)
     words = np.array([len(sample.response.split()) for sample in samples])
     kept, held = next(fitting.folds(_records(samples), seed))

@@ -13,6 +13,7 @@ from minimix.records import Vectors
 
 CLASSES = 6
 LEAST_ROWS = 10
+FIGURES = ("spearman", "auc", "right", "found", "length", "beyond_length")
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,11 @@ def read_agreement(plain: Mapping[str, Any]) -> Agreement:
     """
     try:
         confusion: Sequence[Sequence[int]] = plain["confusion"]
+        figures = [plain[name] for name in FIGURES]
+        if not all(one is None or isinstance(one, int | float) for one in figures):
+            raise TypeError(f"expected numbers, found {figures}")
+        int(plain["rows"])
         rest = {name: plain[name] for name in Agreement.__dataclass_fields__ if name != "confusion"}
         return Agreement(**rest, confusion=tuple(tuple(row) for row in confusion))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"not the figures of a rater ({error})") from error

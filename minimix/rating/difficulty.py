@@ -6,6 +6,7 @@ response follows from it; above 1 it misleads. It needs no rated data: only its 
 0..5 does.
 """
 
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -90,7 +91,7 @@ def load(path: Path = BUNDLED_CURVE) -> Curve:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             curve = Curve(arrays["difficulties"], arrays["ratings"])
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not a curve of difficulty ({error})") from error
     if curve.x.ndim != 1 or curve.x.shape != curve.y.shape or not len(curve.x):
         raise DataError(f"{path}: expected as many difficulties as ratings, found {curve.x.shape}")

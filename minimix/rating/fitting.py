@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minimix.config import HIGH
 from minimix.errors import DataError
 from minimix.extras import need
 from minimix.progress import Progress, silent
@@ -65,7 +66,7 @@ def fit(
         raise DataError(
             f"a learnt rater needs at least {LEAST_ROWS} rated rows with different ratings, "
             f"found {len(classes)} with {len(np.unique(classes))}; "
-            "a kNN-Bayes library needs fewer (--rater knn-bayes)"
+            "kNN-Bayes needs half as many (--rater knn-bayes)"
         )
     linear_folds = np.zeros(len(classes))
     for kept, held in progress(list(folds(groups, seed)), "Fitting words"):
@@ -88,7 +89,8 @@ def fit(
         length=length,
         neutral=thresholds(above, fair),
     )
-    return Fitted(model, model.calibration(tree_folds), model.neutral(above))
+    ratings, neutral = model.calibration(tree_folds), model.neutral(above)
+    return Fitted(model, np.clip(ratings, 0, CLASSES - 1), np.clip(neutral, 0, CLASSES - 1))
 
 
 def fit_linear(found: Features, classes: np.ndarray) -> Linear:
@@ -151,20 +153,16 @@ def thresholds(figures: np.ndarray, classes: np.ndarray) -> Curve:
     a logistic regression on the figure; 0 lies as far below 1 as 2 above it. Where the figures say
     nothing of the classes, every rating is the mean class.
     """
-    logistic = need("sklearn.linear_model").LogisticRegression
-    knots: list[tuple[float, float]] = []
-    for level in range(1, CLASSES):
-        reached = classes >= level
-        if reached.sum() < LEAST_REACHED or (~reached).sum() < LEAST_REACHED:
-            continue
-        fitted = logistic(C=1e3).fit(figures[:, None], reached)
-        slope, crossing = fitted.coef_.item(), -fitted.intercept_.item() / fitted.coef_.item()
-        if slope > 0 and (not knots or crossing > knots[-1][0]):
-            knots.append((crossing, float(level)))
+    knots = _crossings(figures, classes)
     if not knots:
         return Curve(np.array([0.0, 1.0]), np.full(2, classes.mean()))
     if len(knots) == 1:
-        knots.append((knots[0][0] + max(float(np.std(figures)), 1e-6), knots[0][1] + 1))
+        at, only = knots[0]
+        step = max(float(np.std(figures)), 1e-6) / CLASSES
+        below = only == CLASSES - 1
+        knots = (
+            [(at - step, only - 1), (at, only)] if below else [(at, only), (at + step, only + 1)]
+        )
     (first, low), (second, high) = knots[:2]
     knots.insert(0, (first - (second - first) * low / (high - low), 0.0))
     (before, less), (last, most) = knots[-2:]
@@ -173,6 +171,25 @@ def thresholds(figures: np.ndarray, classes: np.ndarray) -> Curve:
         knots.append((last + (last - before) / (most - less) * steps, most + steps))
     x, y = np.array(knots).T
     return Curve(x, y)
+
+
+def _crossings(figures: np.ndarray, classes: np.ndarray) -> list[tuple[float, float]]:
+    """Return where each class is as likely reached as not, and that class, both rising."""
+    logistic = need("sklearn.linear_model").LogisticRegression
+    knots: list[tuple[float, float]] = []
+    for level in range(1, CLASSES):
+        reached = classes >= level
+        if reached.sum() < LEAST_REACHED or (~reached).sum() < LEAST_REACHED:
+            continue
+        fitted = logistic(C=1e3).fit(figures[:, None], reached)
+        slope = fitted.coef_.item()
+        if slope > 0:
+            crossing = -fitted.intercept_.item() / slope
+            while knots and crossing <= knots[-1][0] and knots[-1][1] != HIGH:
+                knots.pop()  # the higher class is reached no later: the lower says nothing more
+            if not knots or crossing > knots[-1][0]:
+                knots.append((crossing, float(level)))
+    return knots
 
 
 def _binned(lengths: np.ndarray, figures: np.ndarray) -> Curve:
@@ -189,6 +206,11 @@ def _binned(lengths: np.ndarray, figures: np.ndarray) -> Curve:
 def folds(groups: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows to fit on and rows held out, five times; every group is held out once, whole."""
     names = np.unique(groups)
+    if len(names) < FOLDS:
+        raise DataError(
+            f"rated samples of at least {FOLDS} records are needed, found {len(names)}: "
+            "exchanges of one record are held out together"
+        )
     order = np.random.default_rng([seed, FOLDS]).permutation(len(names))
     for part in np.array_split(order, FOLDS):
         held = np.isin(groups, names[part])

@@ -20,14 +20,15 @@ class Noise:
 
     `transitions` (6, 6): P(class of a neighbour | class of a row); `alike` the share of neighbours
     of the same class, `chance` that of any two rows, `beyond_chance` = (alike - chance) / (1 -
-    chance), 1 for ratings that never differ among neighbours and 0 for dice. `doubt` (n,) is 0..1:
+    chance), 1 for ratings that never differ among neighbours and 0 for dice; None where all are
+    the same. `doubt` (n,) is 0..1:
     the chance, by its neighbours, that a row's class is another.
     """
 
     transitions: np.ndarray
     alike: float
     chance: float
-    beyond_chance: float
+    beyond_chance: float | None
     doubt: np.ndarray
 
 
@@ -46,6 +47,6 @@ def diagnose(embeddings: Vectors, classes: np.ndarray) -> Noise:
         transitions=library.transitions,
         alike=alike,
         chance=chance,
-        beyond_chance=(alike - chance) / (1 - chance) if chance < 1 else 0.0,
+        beyond_chance=(alike - chance) / (1 - chance) if chance < 1 else None,
         doubt=1 - shares[np.arange(len(classes)), classes],
     )

@@ -2,11 +2,12 @@
 
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 
@@ -24,6 +25,12 @@ FORM = 1
 """Changes when files of before cannot be read any more."""
 INT8 = 127
 BAGS = 4
+MOST_BYTES = 2**28
+UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, RuntimeError,
+    BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading a damaged archive may raise; NotImplementedError is a RuntimeError."""
 
 Model = Learnt | Library
 
@@ -72,8 +79,7 @@ def load(path: Path) -> Stored:
     Raises DataError where the file is no rater, or one of another form.
     """
     try:
-        if not is_zipfile(path):
-            raise DataError("expected an .npz file of arrays")
+        _check_file(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         meta = json.loads(str(arrays.pop("meta")))
@@ -86,10 +92,22 @@ def load(path: Path) -> Stored:
             agreement={name: read_agreement(one) for name, one in meta["agreement"].items()},
             synthetic=tuple(kind for kind in KINDS if kind in meta["synthetic"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: not a rater ({brief(error)})") from error
     except DataError as error:
         raise DataError(f"{path}: not a rater ({error})") from error
+
+
+def _check_file(path: Path) -> None:
+    """Raise DataError unless `path` is an archive that unpacks to no more than a rater can be."""
+    if not path.is_file():
+        raise DataError("no such file; there are learnt, knn-bayes, and what --fit wrote")
+    if not is_zipfile(path):
+        raise DataError("expected an .npz file of arrays")
+    with ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > MOST_BYTES:
+        raise DataError(f"it unpacks to {size:,} bytes, more than {MOST_BYTES:,}")
 
 
 def _of(arrays: Mapping[str, np.ndarray], kind: Kind) -> dict[str, np.ndarray]:
@@ -113,8 +131,8 @@ def _read_library(parts: Mapping[str, np.ndarray]) -> Library:
     """Return a library, its transitions and prior counted anew."""
     vectors = parts["embeddings"].astype(np.float32)
     classes = parts["classes"].astype(np.intp)
-    if vectors.ndim != 2 or classes.shape != vectors.shape[:1]:
-        raise DataError(f"{classes.shape} classes for {vectors.shape} embeddings")
+    if vectors.shape != (len(classes), WIDTH) or not np.abs(vectors).sum(axis=1).all():
+        raise DataError(f"{classes.shape} classes for {vectors.shape} embeddings, some empty")
     return fit_library(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), classes)
 
 
@@ -143,8 +161,8 @@ def _read_learnt(parts: Mapping[str, np.ndarray]) -> Learnt:
     _check_shapes(linear, trees)
     curves: dict[str, Any] = {}
     for name in ("calibration", "length", "neutral"):
-        x, y = parts[name]
-        if np.any(np.diff(x) <= 0):
+        x, y = parts[name].astype(np.float64)
+        if x.ndim != 1 or not len(x) or not np.isfinite([x, y]).all() or not (np.diff(x) > 0).all():
             raise DataError(f"the knots of '{name}' do not rise")
         curves[name] = Curve(x, y)
     return Learnt(linear, trees, **curves)
@@ -154,11 +172,17 @@ def _check_shapes(linear: Linear, trees: Trees) -> None:
     same = linear.dense.shape == linear.mean.shape == linear.scale.shape
     count, inner = trees.features.shape
     whole = trees.thresholds.shape == (count, inner) and trees.leaves.shape == (count, inner + 1)
-    power = (inner + 1) & inner == 0
+    power = count > 0 and (inner + 1) & inner == 0 and trees.features.dtype.kind == "i"
     columns = linear.dense.shape[0] - 3 * WIDTH + 1  # the counts, and the linear model's figure
     within = (trees.features >= 0).all() and (trees.features < columns).all()
-    widths = [len(words) for words in linear.words] == [PIECES, PIECES, PAIRS, PAIRS]
+    widths = [words.shape for words in linear.words] == [
+        (n,) for n in (PIECES, PIECES, PAIRS, PAIRS)
+    ]
     if not (same and whole and power and within and widths):
         raise DataError("its arrays do not fit together")
-    if not all(np.isfinite(part).all() for part in (linear.dense, trees.leaves, *linear.words)):
+    figures: tuple[Any, ...] = (
+        linear.dense, linear.mean, linear.scale, linear.intercept, trees.leaves, trees.base,
+        *linear.words,
+    )  # fmt: skip
+    if not all(np.isfinite(part).all() for part in figures) or np.isnan(trees.thresholds).any():
         raise DataError("it holds figures that are no numbers")

@@ -24,13 +24,13 @@ def trust(stored: Stored, mode: str = "") -> dict[Kind, str]:
             lines[kind] = "not measured"
             continue
         teacher = "depth of degradation (synthetic)" if kind in stored.synthetic else "its teacher"
-        parts = [f"on {one.rows:,} rows it was not fitted on"]
+        parts = [f"cross-validated on {one.rows:,} rows"]
         if one.spearman is not None:
             parts.append(f"rank correlation with {teacher} {one.spearman:.2f}")
         if one.right is not None:
-            parts.append(f"{one.right:.0%} of rows rated 4 or more are")
+            parts.append(f"{one.right:.0%} of the rows rated 4 or more are of class 4 or more")
         if one.found is not None:
-            parts.append(f"{one.found:.0%} of such rows found")
+            parts.append(f"{one.found:.0%} of the rows of class 4 or more found")
         if one.length is not None:
             parts.append(f"correlation with length {one.length:.2f}")
         lines[kind] = ", ".join(parts)
@@ -62,8 +62,11 @@ def in_words(agreement: Agreement, noise: Noise) -> list[str]:
         "beyond length": agreement.beyond_length,
     }
     found = [f"{name} {value:.2f}" for name, value in figures.items() if value is not None]
+    lines = [f"rater and data on {agreement.rows:,} samples: {', '.join(found) or 'no figure'}"]
+    if noise.beyond_chance is None:
+        return [*lines, "the data rate all samples alike: that says nothing of them"]
     return [
-        f"rater and data on {agreement.rows:,} samples: {', '.join(found) or 'no figure'}",
+        *lines,
         f"neighbours' ratings in the data are alike in {noise.alike:.0%} of pairs, by chance "
         f"{noise.chance:.0%}: {noise.beyond_chance:.0%} beyond chance (100%: they never differ; "
         "0%: dice)",
