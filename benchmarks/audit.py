@@ -127,6 +127,7 @@ def chosen(found: Sequence[Choice]) -> dict[str, Any]:
 def speed(cases: Sequence[Case]) -> dict[str, float]:
     """Return drafts a CPU second: each with sources of its own, and five to a cluster."""
     figures = {}
+    audit(cases[0].draft, cases[0].sources)  # what is loaded once
     for name, each in (("one_to_a_cluster", 1), ("five_to_a_cluster", 5)):
         read.cache_clear()
         start = time.process_time()
