@@ -102,6 +102,8 @@ def fit_file(
     if config.rater not in BUNDLED:
         names = " or ".join(BUNDLED)
         raise DataError(f"rater: expected {names} to fit, found '{config.rater}'")
+    if config.length_neutral:
+        raise ConfigError("length_neutral: a fitted rater has both modes; say it when rating")
     output = _check_output(source, output or Path(f"{stem(source)}.rater.npz"), ".npz")
     pool = load_pool(source, config, progress=progress)
     rated = [(sample, sample.rating) for sample in pool.samples if sample.rating is not None]

@@ -115,11 +115,20 @@ def test_a_refusal_is_one_line_with_the_status_and_without_the_key():
 
 def test_a_refusal_ends_the_waits_of_the_other_requests(monkeypatch):
     monkeypatch.setattr(server, "WAIT_S", 25.0)
-    with serving(lambda asked: Say(400) if asked == "bad" else Say(500)) as fake:
+    with serving(lambda asked: Say(401) if asked == "bad" else Say(500)) as fake:
         start = time.monotonic()
-        with pytest.raises(ModelError, match="status 400"):
+        with pytest.raises(ModelError, match="status 401"):
             ask(fake.url, "good", "bad")
         assert time.monotonic() - start < 10
+
+
+def test_a_text_that_the_server_will_not_answer_does_not_end_the_others():
+    said = Say(400, body="content filter")
+    with serving(lambda asked: said if asked == "bad" else None) as fake:
+        good, bad = sorted(ask(fake.url, "good", "bad"), key=lambda answer: answer.task)
+    assert (good.finish, good.text) == ("stop", "good")
+    assert bad.finish == "refused"
+    assert bad.note == "the server will not answer it: status 400: content filter"
 
 
 @pytest.mark.parametrize("bad", [f"{KEY}\u00e9", f"{KEY} x", f"{KEY}\nx"])

@@ -1,6 +1,5 @@
 """How a server is asked for JSON of a schema: there is a standard, and there are servers."""
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,16 +25,18 @@ class Forms:
         self.note = "asked without the schema, which the server does not read" if schema else ""
 
     def refuses(self, way: dict[str, Any], response: Any) -> bool:
-        """Whether a response refuses this way of asking, which then is asked no more.
+        """Whether a response may refuse this way of asking.
 
-        Most servers say 400 or 422 to what they cannot read, llama-cpp-python's says 500.
+        Most servers say 400 or 422 to what they cannot read, llama-cpp-python's says 500. Some say
+        it to a text that they will not answer, whichever way they are asked.
         """
         status = response.status_code
-        if not way or not (status in UNREADABLE or (status >= 500 and FIELD in response.text)):
-            return False
-        with contextlib.suppress(ValueError):  # where another request has left it already
-            self.ways.remove(way)
-        return True
+        return bool(way) and (status in UNREADABLE or (status >= 500 and FIELD in response.text))
+
+    def settle(self, way: dict[str, Any]) -> None:
+        """Ask no more in the ways before `way`, which has been answered."""
+        if way in self.ways:  # another request may have settled on a later one
+            self.ways = self.ways[self.ways.index(way) :]
 
     def note_on(self, way: dict[str, Any]) -> str:
         """Return what an answer asked for in this way has to say of it."""

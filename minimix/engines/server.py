@@ -14,7 +14,7 @@ from functools import partial
 from threading import Event
 from typing import Any
 
-from minimix.engines.forms import Forms
+from minimix.engines.forms import UNREADABLE, Forms
 from minimix.engines.sampling import Sampling, candidate_seed
 from minimix.errors import ModelError, brief
 from minimix.extras import need
@@ -26,12 +26,14 @@ TRIES = 5
 WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 BUSY = (408, 429)
+ANSWERED = ("stop", "length")
 CONTROL = re.compile(
     r"<(?=[|\uff5c]|/?s>|</?SYS>>|(?:start|end)_of_\w+>|/?tool_\w+>|extra_id_\d+>"
     r"|(?:bos|eos|pad|unk|mask|sep|cls)>)"
     r"|\[(?=/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|gMASK)\])"
 )
 """Where a control token of a common vocabulary begins: <|im_start|>, </s>, [INST], <eos>."""
+DECLINED = "the server will not answer it: status "
 TOO_LONG = re.compile(r"context.{0,3}(?:length|size|window)", re.IGNORECASE)
 """How servers say that a prompt does not fit: OpenAI, vLLM, llama-server, llama-cpp-python."""
 
@@ -61,7 +63,8 @@ class Server:
         """Yield every candidate of every chat as its request ends.
 
         A request that fails for good yields an answer marked "failed", a prompt too long for the
-        server one marked "refused". Raises ModelError where the server refuses what is asked (4xx).
+        server, or one that it will not answer though it answers others, one marked "refused".
+        Raises ModelError where the server refuses all that is asked (4xx).
         """
         ended, forms = Event(), Forms(self.sampling.schema)
         with _client(self.url) as client, ThreadPoolExecutor(self.parallel) as pool:
@@ -76,8 +79,14 @@ class Server:
                 for candidate in range(self.sampling.candidates)
             ]
             try:
+                declined, others = "", False
                 for future in as_completed(asked):
-                    yield future.result()
+                    answer = future.result()
+                    declined = answer.note if answer.note.startswith(DECLINED) else declined
+                    others = others or answer.finish in ANSWERED
+                    yield answer
+                if declined and not others:
+                    raise ModelError(f"{self.address}: {declined}")
             finally:
                 ended.set()
                 for future in asked:
@@ -105,22 +114,28 @@ class Server:
         return Answer(task, candidate, "", "failed", f"{TRIES} tries: {reply.problem}")
 
     def _post(self, client: Any, body: dict[str, Any], forms: Forms) -> Reply:
-        way = forms.ways[0]
-        try:
-            response = client.post("chat/completions", json={**body, **way})
-        except need("httpx").RequestError as error:
-            return Reply(problem=type(error).__name__)
+        for way in forms.ways:
+            try:
+                response = client.post("chat/completions", json={**body, **way})
+            except need("httpx").RequestError as error:
+                return Reply(problem=type(error).__name__)
+            too_long = bool(TOO_LONG.search(response.text))
+            if too_long or not forms.refuses(way, response):
+                break
+        return self._reply(response, way, forms, too_long=too_long)
+
+    def _reply(self, response: Any, way: dict[str, Any], forms: Forms, *, too_long: bool) -> Reply:
         status = response.status_code
-        too_long = TOO_LONG.search(response.text)
-        if not too_long and forms.refuses(way, response):
-            return self._post(client, body, forms)
         if status in BUSY or status >= 500:
             return Reply(problem=f"status {status}", wait_s=_retry_after(response))
         if status == 200:
+            forms.settle(way)
             reply = _read(response)
             return replace(reply, problem=reply.problem or forms.note_on(way))
         if 400 <= status < 500 and too_long:
             return Reply(finish="refused", problem=f"status {status}: the prompt does not fit")
+        if status in UNREADABLE:
+            return Reply(finish="refused", problem=f"{DECLINED}{status}: {_said(response)}")
         raise ModelError(f"{self.address}: status {status}: {_said(response)}")
 
 
