@@ -124,7 +124,7 @@ def test_a_refusal_ends_the_waits_of_the_other_requests(monkeypatch):
 
 def test_a_text_that_the_server_will_not_answer_does_not_end_the_others():
     said = Say(400, body="content filter")
-    with serving(lambda asked: said if asked == "bad" else None) as fake:
+    with serving(lambda asked: said if asked == "bad" else says(asked)) as fake:
         good, bad = sorted(ask(fake.url, "good", "bad"), key=lambda answer: answer.task)
     assert (good.finish, good.text) == ("stop", "good")
     assert bad.finish == "refused"
