@@ -4,12 +4,25 @@ import contextlib
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
-from minimix.errors import OutputError
+import numpy as np
+
+from minimix.errors import DataError, OutputError, brief
+
+MOST_BYTES = 2**31
+"""What arrays may unpack to; the archive's own list says it before anything is unpacked."""
+UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError,
+    SyntaxError, TokenError, BadZipFile, zlib.error,
+)  # fmt: skip
+"""What numpy raises on damaged arrays: it parses their headers as Python's literals."""
 
 
 def record_sha256(row: Any) -> str:
@@ -26,6 +39,27 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_arrays(path: Path, *, most_bytes: int = MOST_BYTES) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz file by name; no pickle is read.
+
+    Raises DataError, without the path, where the file is missing, damaged or unpacks to more than
+    `most_bytes`.
+    """
+    if not path.is_file():
+        raise DataError("no such file")
+    if not is_zipfile(path):
+        raise DataError("expected an .npz file of arrays")
+    try:
+        with ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > most_bytes:
+            raise DataError(f"it unpacks to {size:,} bytes, more than {most_bytes:,}")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except UNREADABLE as error:
+        raise DataError(brief(error)) from error
 
 
 @contextmanager

@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from minimix.disk import atomic, unwritable
-from minimix.errors import OutputError
+from minimix.disk import atomic, read_arrays, unwritable
+from minimix.errors import DataError, OutputError
 from minimix.records import Answer, Embed, Messages, Vectors
 
 FOLDER = "journal"
@@ -91,10 +90,10 @@ class Journal:
             digest.update(hashlib.sha256(text.encode("utf-8")).digest())
         path, key = self.folder / EMBEDDINGS, digest.hexdigest()
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-                if str(saved["key"]) == key:
-                    return np.asarray(saved["vectors"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            saved = read_arrays(path)
+            if str(saved["key"]) == key:
+                return saved["vectors"]
+        except (DataError, KeyError):
             pass  # none yet, or cut short: made again below, to the same bits
         vectors = embed(texts)
         part = self.folder / PART

@@ -8,17 +8,16 @@ on them fits everywhere.
 
 import hashlib
 import importlib.util
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from minimix.errors import ModelError
+from minimix.disk import read_arrays
+from minimix.errors import DataError, ModelError
 from minimix.extras import need
 from minimix.records import Vectors
 
@@ -88,9 +87,9 @@ def table() -> Vectors:
     Raises ModelError where the file cannot be read or has another shape.
     """
     try:
-        with TABLE.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            vectors: Vectors = arrays["vectors"].astype(np.float32) * (arrays["scale"] / INT8)
-    except (OSError, ValueError, KeyError, BadZipFile, zlib.error) as error:
+        arrays = read_arrays(TABLE)
+        vectors: Vectors = arrays["vectors"] * np.float32(arrays["scale"] / INT8)
+    except (DataError, KeyError) as error:
         raise ModelError(f"{TABLE}: not the word vectors ({error}); install minimix anew") from None
     if vectors.shape != (PIECES, WIDTH):
         raise ModelError(f"{TABLE}: expected {PIECES} x {WIDTH} vectors, found {vectors.shape}")

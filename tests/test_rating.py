@@ -345,6 +345,23 @@ def test_a_flipped_byte_is_refused_or_harmless(place, flip):
         open_rater(str(path)).rate([sample("Say it", "stone river")])
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<U3302', 'fortran_order': False, 'shape': (), } lse, 'shape': ()}",
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,)}",
+        b"{'descr': '<f8', 'fortran_order': ((((((",
+        b"{'descr': '",
+    ],
+)
+def test_an_array_whose_header_does_not_parse_is_refused(header, tmp_path):
+    array = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("meta.npy", array)
+    with pytest.raises(DataError, match=r"x\.npz: not a rater"):
+        load(tmp_path / "x.npz")
+
+
 def test_pickles_and_other_files_are_refused(tmp_path):
     (tmp_path / "text.npz").write_text("no")
     np.savez(tmp_path / "pickle.npz", meta=np.array([{}], dtype=object))

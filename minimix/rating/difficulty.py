@@ -6,13 +6,12 @@ response follows from it; above 1 it misleads. It needs no rated data: only its 
 0..5 does.
 """
 
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from minimix.disk import read_arrays
 from minimix.errors import DataError
 from minimix.extras import need
 from minimix.progress import Progress, silent
@@ -89,9 +88,9 @@ def save(curve: Curve, path: Path) -> None:
 def load(path: Path = BUNDLED_CURVE) -> Curve:
     """Return a saved curve. Raises DataError where the file is none."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            curve = Curve(arrays["difficulties"], arrays["ratings"])
-    except (OSError, ValueError, KeyError, BadZipFile, zlib.error) as error:
+        arrays = read_arrays(path)
+        curve = Curve(arrays["difficulties"], arrays["ratings"])
+    except (DataError, KeyError) as error:
         raise DataError(f"{path}: not a curve of difficulty ({error})") from error
     if curve.x.ndim != 1 or curve.x.shape != curve.y.shape or not len(curve.x):
         raise DataError(f"{path}: expected as many difficulties as ratings, found {curve.x.shape}")

@@ -2,16 +2,14 @@
 
 import io
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 
-from minimix.disk import write_bytes
+from minimix.disk import read_arrays, write_bytes
 from minimix.errors import DataError, brief
 from minimix.rating.agreement import Agreement, read_agreement
 from minimix.rating.features import PAIRS
@@ -26,11 +24,8 @@ FORM = 1
 INT8 = 127
 BAGS = 4
 MOST_BYTES = 2**28
-UNREADABLE = (
-    OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, RuntimeError,
-    BadZipFile, zlib.error,
-)  # fmt: skip
-"""What reading a damaged archive may raise; NotImplementedError is a RuntimeError."""
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+"""What arrays that are no rater's may raise."""
 
 Model = Learnt | Library
 
@@ -79,9 +74,7 @@ def load(path: Path) -> Stored:
     Raises DataError where the file is no rater, or one of another form.
     """
     try:
-        _check_file(path)
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_arrays(path, most_bytes=MOST_BYTES)
         meta = json.loads(str(arrays.pop("meta")))
         if meta["form"] != FORM:
             raise DataError(f"form {meta['form']}, expected {FORM}: fit it anew")
@@ -96,18 +89,6 @@ def load(path: Path) -> Stored:
         raise DataError(f"{path}: not a rater ({brief(error)})") from error
     except DataError as error:
         raise DataError(f"{path}: not a rater ({error})") from error
-
-
-def _check_file(path: Path) -> None:
-    """Raise DataError unless `path` is an archive that unpacks to no more than a rater can be."""
-    if not path.is_file():
-        raise DataError("no such file; there are learnt, knn-bayes, and what --fit wrote")
-    if not is_zipfile(path):
-        raise DataError("expected an .npz file of arrays")
-    with ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > MOST_BYTES:
-        raise DataError(f"it unpacks to {size:,} bytes, more than {MOST_BYTES:,}")
 
 
 def _of(arrays: Mapping[str, np.ndarray], kind: Kind) -> dict[str, np.ndarray]:
