@@ -11,8 +11,8 @@ import numpy as np
 
 from minimix.errors import DataError
 from minimix.mixture.content import Content, put_together, take_apart
-from minimix.mixture.harms import severity
-from minimix.mixture.noise import STYLES, with_typos
+from minimix.mixture.harms import cut_short, severity
+from minimix.mixture.noise import STYLES, careless, with_typos
 from minimix.mixture.wording import clauses, words
 from minimix.mixture.worse import WORSE, Worsening
 from minimix.records import Sample
@@ -23,6 +23,8 @@ MOST_TYPOS = 0.04
 SHARE_AGAIN = 0.45
 """Chance of a piece to be in one more variant than it must."""
 STRANGERS, TRIES = 3, 12
+HALF = 0.5
+AGAIN, BROKEN_OFF = 0.1, 0.15
 AS_IS = 0
 """The style that changes nothing: the last resort where a variant lacks nothing."""
 
@@ -74,18 +76,71 @@ def variants(sample: Sample, *, count: int, rng: np.random.Generator) -> tuple[S
     whole. No number, name or negation is misspelt, and at most one word in 25; no two variants
     share a style of capitals and points. Raises DataError for a count that is not 2..5.
     """
+    held = _held(sample, count, rng)
+    styles = [int(style) for style in rng.permutation(len(STYLES))]
+    if pieces(sample) < FEWEST:
+        styles.sort(key=lambda style: style == AS_IS)
+    return tuple(
+        put_together(sample, _noisy(content, style, rng))
+        for content, style in zip(held, styles[:count], strict=True)
+    )
+
+
+def careless_variants(
+    sample: Sample, *, count: int, rng: np.random.Generator
+) -> tuple[Sample, ...]:
+    """Return `count` partial versions as `variants` does, but typed without any care.
+
+    Half of them are small throughout, a third without points; one word in 25 has two letters
+    swapped and one in 50 is lost, whatever it says. Some say a sentence twice, or break off in one
+    that another version holds. Raises DataError for a count that is not 2..5.
+    """
+    held = _held(sample, count, rng)
+    held = [_worn(content, [one for one in held if one is not content], rng) for content in held]
+    return tuple(
+        put_together(
+            sample,
+            replace(
+                content,
+                head=careless([content.head], rng)[0] if rng.random() < HALF else content.head,
+                sentences=careless(content.sentences, rng),
+            ),
+        )
+        for content in held
+    )
+
+
+def _worn(content: Content, others: Sequence[Content], rng: np.random.Generator) -> Content:
+    """Return what a version holds with a sentence said again, or its last one broken off."""
+    own, chance = content.sentences, rng.random()
+    if not own or chance > AGAIN + BROKEN_OFF:
+        return content
+    if chance < AGAIN:
+        return replace(content, sentences=(*own, own[int(rng.integers(len(own)))].strip()))
+    if not any(own[-1] in other.sentences for other in others):
+        return content
+    return replace(content, sentences=(*own[:-1], cut_short(own[-1], rng.uniform(0.2, 0.6))))
+
+
+def pieces(sample: Sample) -> int:
+    """Return how many things a version of a sample may lack, one by one."""
+    return len(_pieces(_split(take_apart(sample))))
+
+
+def restyled(sample: Sample, *, rng: np.random.Generator) -> Sample:
+    """Return a sample that says the same in another style of capitals and points, a typo or two."""
+    style = int(rng.integers(len(STYLES)))
+    return put_together(sample, _noisy(take_apart(sample), style, rng))
+
+
+def _held(sample: Sample, count: int, rng: np.random.Generator) -> list[Content]:
+    """Return what each of `count` partial versions holds of a sample."""
     if not FEWEST <= count <= MOST:
         raise DataError(f"count: expected {FEWEST}..{MOST} variants, found {count}")
     content = _split(take_apart(sample))
-    pieces = _pieces(content)
-    styles = [int(style) for style in rng.permutation(len(STYLES))]
-    if len(pieces) < FEWEST:
-        styles.sort(key=lambda style: style == AS_IS)
-    held = _shares(len(pieces), count, rng)
-    return tuple(
-        put_together(sample, _noisy(_only(content, {pieces[n] for n in numbers}), style, rng))
-        for numbers, style in zip(held, styles[:count], strict=True)
-    )
+    found = _pieces(content)
+    held = _shares(len(found), count, rng)
+    return [_only(content, {found[n] for n in numbers}) for numbers in held]
 
 
 def _strangers(sample: Sample, samples: Sequence[Sample], rng: np.random.Generator) -> list[Sample]:

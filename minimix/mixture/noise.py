@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from minimix.mixture.wording import DOTTED, NEGATIONS, NUMBER_WORDS, SCALES
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 POINTS = re.compile(r"[,;:](?=\s)|[.!?]+(?=[\"'\u201d\u2019)\]]*\s*$)")
 BEFORE_POINT = re.compile(r"(?<=[\w)\"])(?:[,;:](?=\s)|[.!?](?=\W*$))")
+ANY_POINT = re.compile(r"[.,;:!?]")
+SMALL, POINTLESS, SWAPPED, LOST = 0.5, 0.3, 0.04, 0.02
+"""How careless: chances of a text to lose its capitals and its points, of a word to be mistyped
+and to be lost."""
 SHORTEST_TYPO, SHORTEST_CAREFUL_TYPO = 4, 5
 FIXED = NEGATIONS | NUMBER_WORDS | SCALES
 
@@ -63,6 +67,25 @@ def loosened(text: str) -> str:
         return f"{text} .."
     made = BEFORE_POINT.sub(lambda found: f" {found[0]}", text)
     return made if made.endswith("\n") or re.search(r"[.!?:]\W*$", made) else f"{made} .."
+
+
+def careless(units: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
+    """Return sentences as somebody types who looks at nothing: no word is safe."""
+    small, pointless = rng.random() < SMALL, rng.random() < POINTLESS
+    return tuple(_careless(unit, rng, small=small, pointless=pointless) for unit in units)
+
+
+def _careless(unit: str, rng: np.random.Generator, *, small: bool, pointless: bool) -> str:
+    text = unit.lower() if small else unit
+    text = ANY_POINT.sub("", text) if pointless else text
+    made = []
+    for word in text.split(" "):
+        if rng.random() < LOST:
+            continue
+        swap = len(word) >= SHORTEST_CAREFUL_TYPO and word.isalpha() and rng.random() < SWAPPED
+        at = int(rng.integers(1, len(word) - 2)) if swap else 0
+        made.append(word[:at] + word[at + 1] + word[at] + word[at + 2 :] if swap else word)
+    return " ".join(made)
 
 
 STYLES: tuple[Callable[[str], str], ...] = (unchanged, lowered, unpointed, bare, loosened)

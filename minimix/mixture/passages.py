@@ -52,8 +52,8 @@ def build(articles: Sequence[Article], *, rng: np.random.Generator) -> list[Samp
 def qa(article: Article, rng: np.random.Generator) -> list[Sample]:
     """Return each question with its answer, the sentence that says so, and what goes with it."""
     made = []
-    for passage, asked in _questions(article):
-        lines = _answer_lines(passage, asked)
+    for passage, asked in questions(article):
+        lines = answer_lines(passage, asked)
         if not lines:
             continue
         answer = tidy(asked.answer)
@@ -70,7 +70,7 @@ def mcq(article: Article, rng: np.random.Generator) -> list[Sample]:
     Where nobody asked, a sentence's figure is a gap to fill.
     """
     made = []
-    for passage, asked in _questions(article) + _one_gap_each(article, rng):
+    for passage, asked in questions(article) + _one_gap_each(article, rng):
         right = tidy(asked.answer)
         question = asked.question or _gap_question(passage, asked)
         others = [one for one in article.asked if one is not asked]
@@ -92,7 +92,7 @@ def tfq(article: Article, rng: np.random.Generator) -> list[Sample]:
     that cannot be cut by what follows it.
     """
     made, used = [], set[str]()
-    for passage, asked in _questions(article) + _one_gap_each(article, rng):
+    for passage, asked in questions(article) + _one_gap_each(article, rng):
         sentence = passage.sentences[asked.sentence].strip()
         if sentence in used or not (is_clean(sentence) and stands_alone(sentence)):
             continue
@@ -112,7 +112,7 @@ def cs(article: Article, rng: np.random.Generator) -> list[Sample]:
     """Return what the article is about, with one to three sentences of each passage under it."""
     made = []
     for passage in article.passages:
-        lines = _run(
+        lines = run(
             passage, least=LEAST_STATEMENT, most=MOST_STATEMENT, count=int(rng.integers(1, 4))
         )
         if lines:
@@ -125,7 +125,7 @@ def para(article: Article, rng: np.random.Generator) -> list[Sample]:
     """Return each passage as a paragraph: three sentences or more that begin on their own."""
     made = []
     for passage in article.passages:
-        lines = _run(
+        lines = run(
             passage, least=LEAST_PARAGRAPH, most=MOST_PARAGRAPH, count=int(rng.integers(4, 9))
         )
         if len(lines) >= FEWEST_SENTENCES:
@@ -147,7 +147,7 @@ def _sample(kind: Kind, article: Article, passage: Passage, text: str) -> Sample
     return Sample(request, text, (passage.place,), kind=kind)
 
 
-def _questions(article: Article) -> list[tuple[Passage, Asked]]:
+def questions(article: Article) -> list[tuple[Passage, Asked]]:
     """Return the questions that can be understood without their passage."""
     pairs = [(passage, asked) for passage in article.passages for asked in passage.asked]
     return [(passage, asked) for passage, asked in pairs if _is_good(asked)]
@@ -199,7 +199,7 @@ def _following(passage: Passage, asked: Asked) -> str:
     return after[0].strip() if goes_on else ""
 
 
-def _answer_lines(passage: Passage, asked: Asked) -> list[str]:
+def answer_lines(passage: Passage, asked: Asked) -> list[str]:
     """Return the sentence with the answer, those it leans on, and those after it up to enough.
 
     None where one of them is not clean, or the first leans on what is not there.
@@ -215,7 +215,7 @@ def _answer_lines(passage: Passage, asked: Asked) -> list[str]:
     return lines if good and words(joined(lines)) <= MOST_ANSWER else []
 
 
-def _run(passage: Passage, *, least: int, most: int, count: int) -> list[str]:
+def run(passage: Passage, *, least: int, most: int, count: int) -> list[str]:
     """Return up to `count` clean sentences in a row of least..most words, none where none are."""
     start = opening(passage.sentences)
     lines: list[str] = []

@@ -52,7 +52,11 @@ def write_examples(path: Path, examples: Iterable[Example]) -> None:
     with atomic(path) as file:
         for example in examples:
             task = example.task
-            row = {"kind": task.kind, "parts": task.parts, "reference": task.reference}
+            row: dict[str, Any] = {
+                "kind": task.kind,
+                "parts": task.parts,
+                "reference": task.reference,
+            }
             row |= {"think": True, "thought": example.thought} if task.think else {}
             row |= {"made": example.made, "sources": [asdict(place) for place in example.sources]}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

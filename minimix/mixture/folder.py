@@ -1,0 +1,117 @@
+"""A folder of training data made on this machine: what `minimix mixture build` calls."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from minimix.errors import ConfigError, DataError
+from minimix.mixture.articles import Article, read_articles, read_squad
+from minimix.mixture.build import from_articles, from_samples
+from minimix.mixture.split import apart
+from minimix.mixture.tasks import HELD_OUT, TRAIN, Example, write_examples
+from minimix.pool import Ratings, read_pool
+from minimix.progress import Progress, silent
+from minimix.rating import open_rater
+from minimix.records import Embed, Kind, Sample
+
+TEXT = ".txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """How training data are built.
+
+    `per_row` clusters of variants are made of each good row; `per_kind` is how many tasks of a
+    kind to take at most, none named means all; rows rated below `least_rating` (0..5) take no
+    part; `held_out` is the share kept apart.
+    """
+
+    per_row: int = 1
+    per_kind: Mapping[Kind, int] = field(default_factory=dict)
+    least_rating: float = 2.0
+    ratings: Ratings = field(default_factory=Ratings)
+    held_out: float = 0.05
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a setting out of range."""
+        if self.per_row < 1:
+            raise ConfigError(f"per_row: expected at least 1, found {self.per_row}")
+        if not 0 <= self.held_out < 1:
+            raise ConfigError(f"held_out: expected 0 up to 1, found {self.held_out}")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a folder of tasks holds, and how many were left out so that nothing leaks."""
+
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    left_out: int
+
+
+def build_folder(
+    rows: Sequence[str],
+    articles: Sequence[Path],
+    output: Path,
+    config: BuildConfig,
+    *,
+    embed: Embed,
+    progress: Progress = silent,
+) -> Built:
+    """Build tasks from rated rows and from articles, and write them as `output`'s two files.
+
+    Rows without ratings are rated first. Raises DataError where nothing can be made of them.
+    """
+    rng = np.random.default_rng([config.seed, 4])
+    samples = [sample for source in rows for sample in read_good(source, config, progress)]
+    found = [article for path in articles for article in read_any(path)]
+    made = [
+        *from_samples(samples, per_row=config.per_row, embed=embed, rng=rng),
+        *from_articles(found, rng=rng),
+    ]
+    if not made:
+        raise DataError("no task can be made of these rows and articles: too few, or too short")
+    train, held_out, left_out = apart(
+        limited(made, config.per_kind, rng), share=config.held_out, rng=rng
+    )
+    write_examples(output / TRAIN, train)
+    write_examples(output / HELD_OUT, held_out)
+    return Built(train, held_out, left_out)
+
+
+def read_good(source: str, config: BuildConfig, progress: Progress = silent) -> list[Sample]:
+    """Return the question-answer samples of a source that are good enough to learn from."""
+    pool = read_pool(source, ratings=config.ratings, progress=progress)
+    own = [sample for sample in pool.samples if sample.kind == "qa"]
+    unrated = [sample for sample in own if sample.rating is None]
+    rated = dict(zip(unrated, open_rater().rate(unrated), strict=True)) if unrated else {}
+    ratings = [rated[s] if s.rating is None else s.rating for s in own]
+    return [s for s, r in zip(own, ratings, strict=True) if r >= config.least_rating]
+
+
+def read_any(path: Path) -> tuple[Article, ...]:
+    """Return the articles of a .txt file, one a line, or of a file in SQuAD's layout."""
+    return read_articles(path) if path.suffix == TEXT else read_squad(path)
+
+
+def limited(
+    examples: Sequence[Example], per_kind: Mapping[Kind, int], rng: np.random.Generator
+) -> list[Example]:
+    """Return examples in random order, so many of each kind, as even as can be among sorts."""
+    groups: dict[tuple[Kind, str], list[Example]] = defaultdict(list)
+    for number in rng.permutation(len(examples)):
+        example = examples[number]
+        groups[example.task.kind, example.made].append(example)
+    taken: list[Example] = []
+    for kind in dict.fromkeys(kind for kind, _ in groups):
+        own = sorted((group for key, group in groups.items() if key[0] == kind), key=len)
+        room = per_kind.get(kind, len(examples) if not per_kind else 0)
+        for number, group in enumerate(own):
+            count = min(len(group), room // (len(own) - number))
+            taken += group[:count]
+            room -= count
+    return [taken[number] for number in rng.permutation(len(taken))]

@@ -1,0 +1,70 @@
+"""What is in a set of examples, as a table: how many of each kind, how long, how well-formed."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from minimix.mixture.tasks import Example, target
+from minimix.parse import parse
+from minimix.records import KINDS
+
+QUANTILES = (50, 90, 100)
+HEAD = ("kind", "examples", "made", "parts", "prompt", "answer", "longest", "ill-formed")
+NOTE = "prompt and answer: tokens, median / 90 % / most; longest: prompt and answer together"
+
+
+class Lengths(NamedTuple):
+    """Tokens of an example: of its prompt as a model sees it, and of its target with its tags."""
+
+    prompt: int
+    answer: int
+
+
+CountTokens = Callable[[Example], Lengths]
+
+
+def statistics(examples: Sequence[Example], count_tokens: CountTokens) -> str:
+    """Return a table in Markdown, one line for each kind that there is, one for all."""
+    kinds = [kind for kind in KINDS if any(one.task.kind == kind for one in examples)]
+    counted = [(one, count_tokens(one)) for one in examples]
+    rows = [_row(kind, [pair for pair in counted if pair[0].task.kind == kind]) for kind in kinds]
+    rows += [_row("all", counted)] if len(kinds) > 1 else []
+    if not rows:
+        return "no examples"
+    return f"{table(HEAD, rows)}\n\n{NOTE}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table that reads well as plain text and as Markdown: the first column left."""
+    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
+    lines = [_line(head, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
+    return "\n".join([*lines, *(_line(row, widths) for row in rows)])
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = zip(cells, widths, strict=True)
+    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]
+    return f"| {' | '.join(padded)} |"
+
+
+def _row(name: str, counted: Sequence[tuple[Example, Lengths]]) -> tuple[str, ...]:
+    examples, lengths = zip(*counted, strict=True)
+    made = Counter(one.made for one in examples)
+    ill_formed = sum(bool(parse(one.task, target(one)).problems) for one in examples)
+    return (
+        name,
+        f"{len(examples):,}",
+        ", ".join(f"{way} {count:,}" for way, count in sorted(made.items())),
+        f"{np.mean([len(one.task.parts) for one in examples]):.1f}",
+        _quantiles([one.prompt for one in lengths]),
+        _quantiles([one.answer for one in lengths]),
+        f"{max(map(sum, lengths)):,}",
+        f"{ill_formed:,}",
+    )
+
+
+def _quantiles(numbers: Sequence[int]) -> str:
+    found = np.percentile(numbers, QUANTILES, method="inverted_cdf")
+    return " / ".join(f"{int(number):,}" for number in found)
