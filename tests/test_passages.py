@@ -1,6 +1,5 @@
 """Good samples come out of passages: well-formed, and nothing silly in them."""
 
-import json
 import re
 
 import numpy as np
@@ -9,60 +8,17 @@ import pytest
 from minimix.errors import FormatError
 from minimix.mixture import passages
 from minimix.mixture.answers import Asked, distractors
-from minimix.mixture.articles import Article
 from minimix.mixture.facts import short_form
 from minimix.mixture.prose import paragraphs, stands_alone, topic
 from minimix.mixture.wording import clauses, joined, sentences
 from minimix.parse import parse
 from minimix.prompt import part_text
 from minimix.records import KINDS, Kind, Sample, Task
-
-LIGHT = (
-    "Skarn Light was built in 1854 by the engineer Mary Oswald, and it stands on a rock in the "
-    "North Firth. The tower has 212 steps, while its lamp could be seen for 31 kilometres. It was "
-    "lit with whale oil until 1890. Oswald never saw the tower finished, because a storm had "
-    "closed the harbour of Dunmoor."
-)
-KEEPERS = (
-    "The first keeper of Skarn Light was John Tarrel, who kept a diary from 1855 until his death. "
-    "A second keeper, Peter Hale, joined the crew in 1861 and stayed for 19 years. Visitors have "
-    "climbed the tower since 1932, when Anna Brock opened a museum in the old store. Some 14,000 "
-    "people come to the museum every summer."
-)
-QUESTIONS = (
-    (LIGHT, "When was Skarn Light built?", "1854"),
-    (LIGHT, "Who built Skarn Light on its rock?", "Mary Oswald"),
-    (LIGHT, "How many steps does the tower have?", "212"),
-    (KEEPERS, "Who was the first keeper of Skarn Light?", "John Tarrel"),
-    (KEEPERS, "Who joined the crew as the second keeper?", "Peter Hale"),
-    (KEEPERS, "When did Hale join the crew?", "1861"),
-    (KEEPERS, "Who opened a museum in the old store?", "Anna Brock"),
-    (KEEPERS, "Since when have visitors climbed the tower?", "1932"),
-)
+from tests.lighthouse import KEEPERS, LIGHT, QUESTIONS
 
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
-
-
-@pytest.fixture
-def article(tmp_path) -> Article:
-    paragraph = {
-        text: [
-            {"question": asked, "answers": [{"text": answer, "answer_start": text.index(answer)}]}
-            for where, asked, answer in QUESTIONS
-            if where == text
-        ]
-        for text in (LIGHT, KEEPERS)
-    }
-    row = {
-        "title": "Skarn_Light",
-        "paragraphs": [{"context": text, "qas": qas} for text, qas in paragraph.items()],
-    }
-    path = tmp_path / "squad.json"
-    path.write_text(json.dumps({"version": "1.1", "data": [row]}))
-    (read,) = passages.read_squad(path)
-    return read
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Training and held-out examples kept apart, so that no held-out answer can have been learnt."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence, Set
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from minimix.mixture.likeness import alike, index
 from minimix.mixture.tasks import Example
 
 Key = Hashable
-"""Something that two examples may share: a source record, or a target of nearly the same words."""
+"""Something that two examples may share: a source record, or that their targets are alike."""
 Groups = list[list[int]]
 
 
@@ -38,18 +38,23 @@ def apart(
     return train, [one for n, one in enumerate(examples) if n in held], len(lost)
 
 
-def _keys(examples: Sequence[Example]) -> list[frozenset[Key]]:
-    """Return what each example may share with others: its records, and its family of targets."""
+def _keys(examples: Sequence[Example]) -> list[set[Key]]:
+    """Return what each example may share with others: its records, and pairs of alike targets.
+
+    A pair, and not all that hang together: a chain of pairs could then still be cut.
+    """
     known = index([example.reference for example in examples])
-    like = _joined([{n, *alike(one.reference, known)} for n, one in enumerate(examples)])
-    family = {n: number for number, group in enumerate(like) for n in group}
-    return [
-        frozenset([("like", family[n]), *((place.file, place.line) for place in example.sources)])
-        for n, example in enumerate(examples)
-    ]
+    keys: list[set[Key]] = [{(one.file, one.line) for one in e.sources} for e in examples]
+    pairs = [(n, m) for n, one in enumerate(examples) for m in alike(one.reference, known)]
+    for one, other in pairs:
+        if one != other and not keys[one] & keys[other]:
+            pair = (min(one, other), max(one, other))
+            keys[one].add(pair)
+            keys[other].add(pair)
+    return keys
 
 
-def _joined(keys: Sequence[Iterable[Key]]) -> Groups:
+def _joined(keys: Sequence[Set[Key]]) -> Groups:
     """Return positions grouped so that whatever shares a key, or a chain of them, is together."""
     parent = list(range(len(keys)))
 
@@ -84,7 +89,7 @@ def _whole_groups(
 
 
 def _cut_out(
-    keys: Sequence[frozenset[Key]],
+    keys: Sequence[Set[Key]],
     strata: Sequence[Key],
     room: Counter[Key],
     held: set[int],
@@ -99,13 +104,14 @@ def _cut_out(
     most = room.total()
     for drawn in rng.permutation(len(keys)) if most else ():
         n = int(drawn)
-        if n in held | more | lost or not room[strata[n]]:
+        if n in held or n in more or n in lost or not room[strata[n]]:
             continue
-        touched = {other for key in keys[n] for other in holders[key]} - more - lost
-        inside = {other for other in touched if keys[other] <= ours | keys[n]}
+        touched = set[int]().union(*(holders[key] for key in keys[n])) - more - lost
+        both = ours | keys[n]
+        inside = {other for other in touched if keys[other] <= both}
         if len(lost) + len(touched - inside) > most:
             continue
-        ours |= keys[n]
+        ours = both
         more |= inside
         lost |= touched - inside
         room = room - Counter(strata[other] for other in inside)
