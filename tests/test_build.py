@@ -19,6 +19,9 @@ from minimix.parse import parse
 from minimix.records import KINDS, Kind, Place, Sample, Task, Vectors
 
 
+RIGHT = re.compile(r"Answer: .\) (.+)")
+
+
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
@@ -164,8 +167,8 @@ def test_an_option_that_answers_twice_has_the_right_pair_as_its_answer(article):
     assert pairs
     for own, whole in groups(article, rng()):
         if whole.kind == "mcq":
-            rights = [re.search(r"Answer: .\) (.+)", one.response)[1] for one in own]
-            assert re.search(r"Answer: .\) (.+)", whole.response)[1] == "; ".join(rights)
+            rights = [right for one in own for right in RIGHT.findall(one.response)]
+            assert RIGHT.findall(whole.response) == ["; ".join(rights)]
 
 
 # folders

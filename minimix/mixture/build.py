@@ -102,7 +102,7 @@ def _of_neighbours(
     seen = set[frozenset[int]]()
     for number in range(GROUPINGS):
         least = floor - FARTHER * number / (GROUPINGS - 1)
-        kinds = [samples[row].kind for row in rows]
+        kinds = [samples[row].kind for row in rows.tolist()]
         for cluster in group_similar(vectors[rows], groups=kinds, floor=least, seed=0):
             members = frozenset(int(rows[row]) for row in cluster.rows)
             if members not in seen:
