@@ -1,118 +1,228 @@
-"""How many candidates are worth their time: clean and accepted fusions by candidates a task.
+"""How good the distiller is: held-out tasks of five kinds, models and baselines side by side.
 
-    python benchmarks/distiller.py FILE [--quick]
+    python benchmarks/held_out.py FOLDER TASKS
+    python benchmarks/distiller.py TASKS [NAME=ADAPTER.gguf ...] [--quick]
 
-FILE is any data that `minimix distill` reads (default: examples/dolly.jsonl). One run writes eight
-candidates of each task; fewer are judged by looking at the first ones alone, so the figures differ
-by nothing else. Progress goes to stderr, one JSON object is the last line of stdout.
+TASKS is what held_out.py made. The bundled model is asked as it is and with each adapter (by
+default the shipped one): greedily, and with three and five candidates as `distill` chooses them,
+which are the first of the same five. The last two adapters also draw one sample at temperature 1,
+as GRPO does; the last minus the one before is what GRPO has brought. The bars are for the last
+adapter. Answers and embeddings are kept in minimix's cache, so that a run that was stopped goes on
+and scoring anew costs little. Progress goes to stderr; one JSON object is the last line of stdout,
+and lies in benchmarks/results/distiller.json after a full run; exit 1 where a bar does not hold.
 """
 
 import argparse
 import json
 import platform
 import sys
-import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from minimix.audit import audit
+from held_out import FROZEN, PREDICTED
+
+from minimix.cli.bar import bar
 from minimix.config import DistillConfig
+from minimix.disk import file_sha256
 from minimix.engines import open_engine
-from minimix.judge import harm
+from minimix.engines.bundled import ADAPTER, cache_folder
+from minimix.evaluate import baselines, chosen, held_out, open_judges
+from minimix.evaluate.answers import Written, memory_file, tasks_together, write
+from minimix.evaluate.baselines import BEST_SOURCE, CONCATENATION
+from minimix.evaluate.scores import Judges, Scores, score
+from minimix.evaluate.statistics import Figure, difference, mean
+from minimix.evaluate.table import groups, plain, table, values
+from minimix.mixture.tasks import Example
 from minimix.output import versions
-from minimix.parse import parse
-from minimix.prepare import Prepared
-from minimix.prompt import to_messages
-from minimix.rating import open_rater
-from minimix.records import Answer, Cluster, Place, Sample
-from minimix.run import look
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "dolly.jsonl"
-CANDIDATES = (1, 2, 3, 5, 8)
-
-
-def outcomes(
-    prepared: Prepared, cluster: Cluster, answers: list[Answer]
-) -> list[tuple[bool, bool, Sample | None]]:
-    """Return for each candidate whether it is well-formed, clean, and the sample it makes."""
-    task, sources = prepared.task(cluster), prepared.sources(cluster)
-    found = []
-    for answer in answers:
-        draft = parse(task, answer.text)
-        clean = not harm(draft, audit(draft, sources))
-        place = (Place("", 0, 0, ""),)
-        found.append(
-            (not draft.problems, clean, Sample(draft.prompt, draft.response, place))
-            if clean
-            else (not draft.problems, False, None)
-        )
-    return found
+RESULT = Path(__file__).parent / "results" / "distiller.json"
+BASE = "base"
+QUICK_TOKENS = 64
+DEFAULT, MOST = 3, 5
+BOUNDS: dict[str, tuple[float | None, float | None]] = {
+    "formed": (0.99, None),
+    "greedy formed": (0.97, None),
+    "gain on concatenation": (0.20, None),
+    "gain on the best source": (0.06, None),
+    "kept": (0.85, None),
+    "unsupported": (None, 0.05),
+    "loops": (None, 0.01),
+    "length_ratio": (0.8, 1.25),
+    **dict.fromkeys(("gain in quality", "gain in aligned", "gain in format"), (-0.02, None)),
+}
+"""The least and the most of each figure."""
+ON_FUSIONS = ("kept", "unsupported", "loops", "length_ratio")
+"""Figures over tasks whose reference is in their parts: what a person wrote on their own is not."""
+Systems = dict[str, tuple[Scores, ...]]
 
 
-def judged(
-    prepared: Prepared, clusters: list[Cluster], answers: list[Answer]
-) -> list[list[tuple[bool, bool, bool]]]:
-    """Return for each task and candidate: well-formed, clean, and rated above its best source."""
-    rate = open_rater().rate
-    marks = []
-    for number, cluster in enumerate(clusters):
-        own = sorted((a for a in answers if a.task == number), key=lambda a: a.candidate)
-        best_source = max(float(prepared.rated[row]) for row in cluster.rows)
-        row = []
-        for formed, clean, sample in outcomes(prepared, cluster, own):
-            rated = rate([sample] if sample else []).tolist() or [-1.0]
-            row.append((formed, clean, rated[0] > best_source))
-        marks.append(row)
-    return marks
+def greedy(name: str) -> str:
+    """Return what a model's first candidate alone is called."""
+    return f"{name}, greedy"
+
+
+def best_of(name: str, candidates: int) -> str:
+    """Return what a model with candidates is called."""
+    return f"{name}, {candidates} candidates"
+
+
+def sampled(name: str) -> str:
+    """Return what a model's one sample is called."""
+    return f"{name}, one sample at temperature 1"
+
+
+def answers(
+    examples: Sequence[Example], adapter: Path | None, config: DistillConfig, *, sample: bool
+) -> Written:
+    """Return the answers of the bundled model, with an adapter or as it is; from the cache."""
+    if sample:
+        config = config.with_settings({"candidates": 1, "temperature": 1.0, "top_p": 1.0})
+    engine = open_engine(
+        replace(config.engine, adapter=str(adapter or "")),
+        candidates=config.candidates,
+        seed=config.seed,
+        adapted=adapter is not None,
+        greedy_first=not sample,
+    )
+    memory = memory_file(engine, config=config, greedy_first=not sample)
+    asked = [example.task for example in examples]
+    together = tasks_together(config.candidates)
+    return write(asked, engine, memory=memory, cohort=together, progress=bar)
+
+
+def measured(
+    examples: Sequence[Example],
+    adapters: Mapping[str, Path | None],
+    config: DistillConfig,
+    judges: Judges,
+) -> tuple[Systems, dict[str, Any]]:
+    """Return the scores of every system, and what each model's answers took."""
+    systems: Systems = {}
+    took: dict[str, Any] = {}
+    compared = [name for name, adapter in adapters.items() if adapter][-2:]
+    for name, adapter in adapters.items():
+        written = answers(examples, adapter, config, sample=False)
+        took[name] = written.speed()
+        systems[greedy(name)] = chosen(examples, written, 1, judges)
+        for candidates in (DEFAULT, MOST):
+            systems[best_of(name, candidates)] = chosen(examples, written, candidates, judges)
+        if name in compared:
+            one = answers(examples, adapter, config, sample=True)
+            took[sampled(name)] = one.speed()
+            drawn = [own[0] for own in one.answers]
+            systems[sampled(name)] = score(examples, drawn, judges=judges)
+        print(f"{name}: {took[name]}", file=sys.stderr)
+    return systems | baselines(examples, judges), took
+
+
+def checks(
+    systems: Systems, examples: Sequence[Example], name: str, before: str, seed: int
+) -> dict[str, Any]:
+    """Return each bar with its figure and whether it holds: of `name`, and against `before`."""
+    own = systems[best_of(name, DEFAULT)]
+    frozen = [n for n, example in enumerate(examples) if example.made == FROZEN]
+    fused = [n for n, example in enumerate(examples) if example.made != PREDICTED]
+
+    def gain(rival: str) -> Figure:
+        theirs = [systems[rival][n] for n in frozen]
+        ours = [own[n] for n in frozen]
+        return difference(values(ours, "rouge_l"), values(theirs, "rouge_l"), seed=seed)
+
+    figures = {
+        "formed": mean(values(own, "formed"), seed=seed),
+        "greedy formed": mean(values(systems[greedy(name)], "formed"), seed=seed),
+        "gain on concatenation": gain(CONCATENATION),
+        "gain on the best source": gain(BEST_SOURCE),
+    }
+    for figure in ON_FUSIONS:
+        figures[figure] = mean(values([own[n] for n in fused], figure), seed=seed)
+    bars = {figure: _bar(figure, found) for figure, found in figures.items()}
+    return bars | (_brought(systems, name, before, seed) if before else {})
+
+
+def _brought(systems: Systems, name: str, before: str, seed: int) -> dict[str, Any]:
+    """Return the bars on what the last adapter brings at temperature 1."""
+    ours, theirs = systems[sampled(name)], systems[sampled(before)]
+    gains = {
+        f"gain in {part}": difference(values(ours, part), values(theirs, part), seed=seed)
+        for part in ("reward", "quality", "aligned", "format", "reward_rated")
+    }
+    bars = {name: _bar(name, gain) for name, gain in gains.items()}
+    reward = gains["gain in reward"]
+    bars["gain in reward"] |= {"low_above": 0.0, "holds": reward.low > 0}
+    return bars
+
+
+def _bar(name: str, figure: Figure) -> dict[str, Any]:
+    """Return a figure with its bounds and whether it keeps them; without bounds it is only told."""
+    least, most = BOUNDS.get(name, (None, None))
+    above = least is None or figure.value >= least
+    below = most is None or figure.value <= most
+    bounds = {"at_least": least, "at_most": most}
+    return {
+        "figure": round(figure.value, 4),
+        "low": round(figure.low, 4),
+        "high": round(figure.high, 4),
+        "of": figure.of,
+        **{name: bound for name, bound in bounds.items() if bound is not None},
+        "holds": above and below,
+    }
+
+
+def shortest(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """Return the task of each kind with the least to read, for a look that costs a minute."""
+    fused = [example for example in examples if example.made != PREDICTED]
+    by_length = sorted(fused, key=lambda example: -len("".join(example.task.parts)))
+    return tuple({example.task.kind: example for example in by_length}.values())
+
+
+def named(words: Sequence[str]) -> dict[str, Path | None]:
+    """Return the adapters by name, the bundled model without one first."""
+    pairs = [word.partition("=") for word in words] or [("shipped", "=", str(ADAPTER))]
+    return {BASE: None, **{name: Path(path) for name, _, path in pairs}}
 
 
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("file", nargs="?", default=str(EXAMPLE))
-    options.add_argument("--tasks", type=int, default=48)
-    options.add_argument("--quick", action="store_true")
+    options.add_argument("tasks", type=Path, help="a folder that held_out.py made")
+    options.add_argument("adapters", nargs="*", metavar="NAME=ADAPTER.gguf")
+    options.add_argument("--quick", action="store_true", help="the shortest task of each kind")
+    options.add_argument("--limit-per-kind", type=int)
     options.add_argument("--threads", type=int, default=0)
     given = options.parse_args()
-    count, most = (3, 3) if given.quick else (given.tasks, max(CANDIDATES))
-    config = DistillConfig(limit=60 if given.quick else None)
-    config = config.with_settings({"threads": given.threads})
-    prepared = look(given.file, config)[1]
-    chosen = [prepared.clusters[position] for position in prepared.order]
-    chosen = chosen[:: max(1, len(chosen) // count)][:count]
-    engine = open_engine(config.engine, candidates=most, seed=config.seed)
-    start = time.monotonic()
-    answers = list(engine.generate([to_messages(prepared.task(c)) for c in chosen]))
-    seconds = time.monotonic() - start
-    print(f"{len(answers)} answers in {seconds:.0f} s", file=sys.stderr)
-    marks = judged(prepared, chosen, answers)
-    figures = {
-        str(n): {
-            "well_formed": _share([any(m[0] for m in row[:n]) for row in marks]),
-            "clean": _share([any(m[1] for m in row[:n]) for row in marks]),
-            "accepted": _share([any(m[2] for m in row[:n]) for row in marks]),
-        }
-        for n in CANDIDATES
-        if n <= most
+    config = DistillConfig(candidates=MOST).with_settings({"threads": given.threads})
+    path, examples = held_out(given.tasks, None if given.quick else given.limit_per_kind)
+    if given.quick:
+        examples = shortest(examples)
+        config = config.with_settings({"max_new_tokens": QUICK_TOKENS})
+    adapters = named(given.adapters)
+    judges = open_judges(config.rater, memory=cache_folder() / "answers" / "vectors.npz")
+    systems, took = measured(examples, adapters, config, judges)
+    *others, last = adapters
+    before = others[-1] if len(others) > 1 else ""
+    bars = checks(systems, examples, last, before, config.seed)
+    by = groups(examples)
+    result = {
+        "benchmark": "distiller",
+        "tasks": {
+            "sha256": file_sha256(path),
+            "used": {name: len(own) for name, own in by.items()},
+        },
+        "adapters": {name: file_sha256(own) if own else None for name, own in adapters.items()},
+        "took": took,
+        "systems": plain(table(systems, by, seed=config.seed)),
+        "bars": bars,
+        "settings": config.flat(),
+        "machine": f"{platform.machine()}, {given.threads or 'all'} threads",
+        "versions": versions(),
     }
-    print(
-        json.dumps(
-            {
-                "benchmark": "distiller",
-                "file": Path(given.file).name,
-                "tasks": len(chosen),
-                "seconds_per_answer": round(seconds / len(answers), 3),
-                "length_limit_hit": _share([a.finish == "length" for a in answers]),
-                "by_candidates": figures,
-                "bars": {},
-                "machine": f"{platform.machine()}, {engine.settings['threads']} threads",
-                "versions": versions(),
-            }
-        )
-    )
-
-
-def _share(found: list[bool]) -> float:
-    return round(sum(found) / len(found), 3)
+    if not given.quick and given.limit_per_kind is None:
+        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result))
+    sys.exit(not all(one["holds"] for one in bars.values()))
 
 
 if __name__ == "__main__":

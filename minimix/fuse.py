@@ -5,7 +5,7 @@ journal whole, so a run that was killed gives the same bytes as one left alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from minimix.config import DistillConfig
 from minimix.errors import ModelError
 from minimix.journal import Journal
 from minimix.judge import Candidate, choose, harm
-from minimix.parse import parse
+from minimix.parse import as_read, parse
 from minimix.prepare import Prepared
 from minimix.progress import Progress, silent
 from minimix.prompt import to_messages
@@ -25,7 +25,6 @@ from minimix.records import (
     Draft,
     Engine,
     Fusion,
-    Kind,
     Messages,
     Models,
     Place,
@@ -181,13 +180,8 @@ def _drafts(
     cluster = prepared.clusters[position]
     asked, sources = prepared.task(cluster), prepared.sources(cluster)
     given = [one for one in answers if one.task == task and one.finish not in UNANSWERED]
-    drafts = [_as_read(parse(asked, answer.text), asked.kind) for answer in given]
+    drafts = [as_read(parse(asked, answer.text), asked.kind) for answer in given]
     return [(draft, audit(draft, sources)) for draft in drafts]
-
-
-def _as_read(draft: Draft, kind: Kind) -> Draft:
-    """Return a draft as samples of its kind are read: but for qa, the response holds all of it."""
-    return draft if kind == "qa" else replace(draft, prompt="", response=draft.answer)
 
 
 def _why_none(task: int, answers: Sequence[Answer]) -> str:

@@ -6,8 +6,9 @@ departure is a named problem, which costs format reward (PAPER, Training the dis
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
-from minimix.records import Draft, Task
+from minimix.records import Draft, Kind, Task
 
 THINK = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
 OPEN = "<answer>"
@@ -29,6 +30,11 @@ def parse(task: Task, text: str) -> Draft:
     answer, tagged = _answer(rest)
     prompt, response, inner = INNER[task.kind](answer)
     return Draft(answer, prompt, response, thought, (*problems, *tagged, *inner))
+
+
+def as_read(draft: Draft, kind: Kind) -> Draft:
+    """Return a draft as samples of its kind are read: but for qa, the response holds all of it."""
+    return draft if kind == "qa" else replace(draft, prompt="", response=draft.answer)
 
 
 def _thought(text: str, *, wanted: bool) -> tuple[str, str, tuple[str, ...]]:

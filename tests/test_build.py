@@ -18,7 +18,6 @@ from minimix.mixture.wider import together, wider
 from minimix.parse import parse
 from minimix.records import KINDS, Kind, Place, Sample, Task, Vectors
 
-
 RIGHT = re.compile(r"Answer: .\) (.+)")
 
 

@@ -25,10 +25,11 @@ LAYERS = [
     {"audit", "overlap", "reward", "plan", "judge", "select", "contamination"},
     {"ledger", "prepare", "card", "report", "mixture"},
     {"fuse"},
+    {"train"},
     {"distill"},
     {"output"},
     {"run", "tracing", "health"},
-    {"rate"},
+    {"rate", "evaluate"},
     {"cli"},
 ]
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names}

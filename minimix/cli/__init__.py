@@ -12,7 +12,17 @@ import click
 from minimix import __version__
 from minimix.errors import MinimixError
 
-COMMANDS = ("distill", "inspect", "rate", "trace", "doctor")
+COMMANDS = (
+    "distill",
+    "inspect",
+    "rate",
+    "trace",
+    "train",
+    "export",
+    "evaluate",
+    "mixture",
+    "doctor",
+)
 
 
 class Group(click.Group):
@@ -58,5 +68,9 @@ def cli() -> None:
     minimix inspect data.jsonl     what is in it: format, copies, ratings, clusters
     minimix rate data.jsonl        rate every sample; --fit learns from ratings of yours
     minimix trace ID               where a row of the result came from
+    minimix mixture sample         tasks to train on: a sample of MIXTURE; build makes them here
+    minimix train sft tasks        train the distiller on tasks with references
+    minimix export sft             turn what was trained into GGUF files, each checked
+    minimix evaluate TASKS         how good a distiller is, on held-out tasks
     minimix doctor                 what is installed, and what will be used
     """

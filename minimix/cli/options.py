@@ -41,8 +41,7 @@ common = _adding(
 )
 """Options of every command that computes."""
 
-reading = _adding(
-    click.option("--limit", type=click.IntRange(1), help="Read only so many records."),
+ratings = _adding(
     click.option("--rating-field", help="Field that holds ratings; dots lead into objects."),
     click.option(
         "--rating-range",
@@ -51,6 +50,12 @@ reading = _adding(
         metavar="LOW HIGH",
         help="Scale of the ratings in the data, such as 1 10. Never guessed.",
     ),
+)
+"""Options that say which ratings in the data count."""
+
+reading = _adding(
+    click.option("--limit", type=click.IntRange(1), help="Read only so many records."),
+    ratings,
     click.option(
         "--max-bad",
         default=RUN.max_bad,

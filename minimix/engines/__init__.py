@@ -31,15 +31,17 @@ def open_engine(
     seed: int,
     adapted: bool = True,
     schema: Mapping[str, Any] | None = None,
+    greedy_first: bool = True,
 ) -> Engine:
     """Return the engine that the settings name, with `candidates` answers a chat.
 
+    The first of them is greedy, or drawn like the others where not `greedy_first`.
     Not `adapted`, the bundled model comes as it is, without the LoRA that makes it a distiller.
     Answers are held to the JSON `schema`, where one is given: by a grammar here, by a server as far
     as it can. Raises ModelError where the model cannot be found, read or run here, ConfigError
     where a schema is asked of what writes no JSON.
     """
-    sampling = Sampling(candidates, config.temperature, config.top_p, seed, schema)
+    sampling = Sampling(candidates, config.temperature, config.top_p, seed, schema, greedy_first)
     if config.base_url:
         name = "" if config.model == BUNDLED else config.model
         parallel = config.parallel or SERVER_PARALLEL

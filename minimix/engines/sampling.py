@@ -14,7 +14,7 @@ TOP_K = 40
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How candidates are drawn; the first of each task is greedy.
+    """How candidates are drawn; the first of each task is greedy, unless it is said not to be.
 
     `schema` is the JSON schema that every answer is held to, None for free text.
     """
@@ -24,6 +24,11 @@ class Sampling:
     top_p: float
     seed: int
     schema: Mapping[str, Any] | None = None
+    greedy_first: bool = True
+
+    def is_greedy(self, candidate: int) -> bool:
+        """Whether a candidate takes the likeliest token each time."""
+        return self.temperature == 0 or (candidate == 0 and self.greedy_first)
 
     def picker(self, model: LlamaModel, prompt: bytes, candidate: int) -> Picker:
         """Return what picks a candidate's tokens; the caller frees it.
@@ -38,7 +43,7 @@ class Sampling:
 
     def _chain(self, c: Any, prompt: bytes, candidate: int) -> Any:
         chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
-        if candidate == 0 or self.temperature == 0:
+        if self.is_greedy(candidate):
             c.llama_sampler_chain_add(chain, c.llama_sampler_init_greedy())
             return chain
         c.llama_sampler_chain_add(chain, c.llama_sampler_init_top_k(TOP_K))

@@ -93,12 +93,13 @@ class Server:
                     future.cancel()
 
     def _body(self, chat: Messages, candidate: int) -> dict[str, Any]:
+        greedy = self.sampling.is_greedy(candidate)
         return {
             "model": self.model,
             "messages": [escaped(message) for message in chat],
             "max_tokens": self.new,
-            "temperature": self.sampling.temperature if candidate else 0.0,
-            "top_p": self.sampling.top_p if candidate else 1.0,
+            "temperature": 0.0 if greedy else self.sampling.temperature,
+            "top_p": 1.0 if greedy else self.sampling.top_p,
             "seed": candidate_seed(self.sampling.seed, repr(chat).encode(), candidate),
         }
 

@@ -73,6 +73,25 @@ def read_articles(path: Path) -> tuple[Article, ...]:
     )
 
 
+def read_titled(path: Path) -> tuple[Article, ...]:
+    """Return the articles of records with `text`, and perhaps `title`, in file order.
+
+    A passage is a run of clean sentences, as in a text file. Raises FormatError for a record
+    without a text.
+    """
+    articles = []
+    for record in read_records(str(path)):
+        row = record.row or {}
+        text, title = row.get("text"), row.get("title")
+        if not isinstance(text, str) or not text.strip():
+            raise FormatError(f"{record.place}: expected an article with title and text")
+        runs = enumerate(paragraphs(text))
+        found = (Passage(run, gaps(run), replace(record.place, part=part)) for part, run in runs)
+        named = title if isinstance(title, str) and title.strip() else topic(text)
+        articles.append(Article(named.strip(), tuple(found)))
+    return tuple(articles)
+
+
 def _plain_article(line: str, name: str, number: int) -> Article:
     sha256 = hashlib.sha256(line.encode("utf-8")).hexdigest()
     runs = enumerate(paragraphs(line))

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from minimix.errors import ConfigError, DataError
-from minimix.mixture.articles import Article, read_articles, read_squad
+from minimix.files import read_records
+from minimix.mixture.articles import Article, read_articles, read_squad, read_titled
 from minimix.mixture.build import from_articles, from_samples
 from minimix.mixture.split import apart
 from minimix.mixture.tasks import HELD_OUT, TRAIN, Example, write_examples
@@ -94,8 +95,11 @@ def read_good(source: str, config: BuildConfig, progress: Progress = silent) -> 
 
 
 def read_any(path: Path) -> tuple[Article, ...]:
-    """Return the articles of a .txt file, one a line, or of a file in SQuAD's layout."""
-    return read_articles(path) if path.suffix == TEXT else read_squad(path)
+    """Return the articles of a .txt file, one a line, of title and text, or in SQuAD's layout."""
+    if path.suffix == TEXT:
+        return read_articles(path)
+    first = next(read_records(str(path)), None)
+    return read_titled(path) if first and "text" in (first.row or {}) else read_squad(path)
 
 
 def limited(

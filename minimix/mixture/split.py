@@ -1,7 +1,7 @@
 """Training and held-out examples kept apart, so that no held-out answer can have been learnt."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from minimix.mixture.tasks import Example
 
 Key = Hashable
 """Something that two examples may share: a source record, or that their targets are alike."""
-Groups = list[list[int]]
+Stratum = tuple[str, str]
 
 
 def apart(
@@ -20,28 +20,57 @@ def apart(
     """Return training and held-out examples, each in order, and how many were left out for a leak.
 
     `share` (0..1, below 1) of each kind, and of each way of making, is to be held out. Examples
-    that share a source record, or whose targets are alike, stand on one side. Where all hang
-    together, those between the sides are left out, at most as many as are wanted for the test: a
-    held-out part smaller than `share` says that it could not be had. Raises DataError for another
-    share.
+    that share a source record, or whose targets are alike, stand on one side. Where too many hang
+    together, those between the sides are left out: at most as many as are to be held out, and of
+    these there are at most twice as many. A smaller held-out part says that more could not be had.
+    Raises DataError for another share.
     """
     if not 0 <= share < 1:
-        raise DataError(f"share held out: expected 0 up to, not with, 1, found {share}")
-    keys = _keys(examples)
-    strata: list[Key] = [(example.task.kind, example.made) for example in examples]
-    sizes = Counter(strata)
-    room = Counter({name: max(1, round(share * sizes[name])) for name in sizes if share})
-    held = _whole_groups(_joined(keys), strata, room, rng)
-    more, lost = _cut_out(keys, strata, room - Counter(strata[n] for n in held), held, rng)
-    held |= more
+        raise DataError(f"share held out: expected 0 or more and less than 1, found {share}")
+    strata: list[Stratum] = [(example.task.kind, example.made) for example in examples]
+    wanted = {name: max(1, round(share * size)) for name, size in Counter(strata).items() if share}
+    order = [int(n) for n in rng.permutation(len(examples))]
+    held, lost = _drawn(order, _keys(examples), strata, wanted)
     train = [one for n, one in enumerate(examples) if n not in held and n not in lost]
     return train, [one for n, one in enumerate(examples) if n in held], len(lost)
+
+
+def _drawn(
+    order: Sequence[int],
+    keys: Sequence[Set[Key]],
+    strata: Sequence[Stratum],
+    wanted: Mapping[Stratum, int],
+) -> tuple[set[int], set[int]]:
+    """Return what is held out, drawn in `order`, and what is lost between the sides."""
+    group_of, holders = _groups(keys), _holders(keys)
+    room, most = Counter(wanted), sum(wanted.values())
+    held, lost, ours = set[int](), set[int](), set[Key]()
+    for n in sorted(order, key=lambda n: len(group_of[n]) > most):  # what must be cut comes last
+        if n in held or n in lost or not room[strata[n]]:
+            continue
+        inside, between = group_of[n] - held - lost, set[int]()
+        if not _fits(Counter(strata[m] for m in inside), room):
+            touched = set[int]().union(*(holders[key] for key in keys[n])) - held - lost
+            own = ours | keys[n]
+            inside = {m for m in touched if keys[m] <= own}
+            between = touched - inside
+        if len(lost) + len(between) <= most and len(held) + len(inside) <= 2 * most:
+            ours = ours.union(*(keys[m] for m in inside))
+            held |= inside
+            lost |= between
+            room = room - Counter(strata[m] for m in inside)
+    return held, lost
+
+
+def _fits(sizes: Counter[Stratum], room: Counter[Stratum]) -> bool:
+    """Return whether a group fills more of the room than it overfills; 0 is the least room."""
+    return 2 * sum(min(size, room[name]) for name, size in sizes.items()) > sizes.total()
 
 
 def _keys(examples: Sequence[Example]) -> list[set[Key]]:
     """Return what each example may share with others: its records, and pairs of alike targets.
 
-    A pair, and not all that hang together: a chain of pairs could then still be cut.
+    A pair, and not all that hang together: a chain of pairs can still be cut.
     """
     known = index([example.reference for example in examples])
     keys: list[set[Key]] = [{(one.file, one.line) for one in e.sources} for e in examples]
@@ -54,65 +83,25 @@ def _keys(examples: Sequence[Example]) -> list[set[Key]]:
     return keys
 
 
-def _joined(keys: Sequence[Set[Key]]) -> Groups:
-    """Return positions grouped so that whatever shares a key, or a chain of them, is together."""
-    parent = list(range(len(keys)))
-
-    def root(n: int) -> int:
-        while parent[n] != n:
-            parent[n] = n = parent[parent[n]]
-        return n
-
-    first: dict[Key, int] = {}
-    for n, own in enumerate(keys):
-        for key in own:
-            one, other = sorted((root(first.setdefault(key, n)), root(n)))
-            parent[other] = one
-    groups = defaultdict(list)
-    for n in range(len(keys)):
-        groups[root(n)].append(n)
-    return list(groups.values())
-
-
-def _whole_groups(
-    groups: Groups, strata: Sequence[Key], room: Counter[Key], rng: np.random.Generator
-) -> set[int]:
-    """Return groups drawn by chance, each of which fills more of the room than it overfills."""
-    left, held = Counter(room), set[int]()
-    for number in rng.permutation(len(groups)):
-        sizes = Counter(strata[n] for n in groups[number])
-        wanted = sum(min(size, left[name]) for name, size in sizes.items())
-        if 2 * wanted > sizes.total():
-            held |= set(groups[number])
-            left = left - sizes  # Counter's minus keeps no less than nothing
-    return held
-
-
-def _cut_out(
-    keys: Sequence[Set[Key]],
-    strata: Sequence[Key],
-    room: Counter[Key],
-    held: set[int],
-    rng: np.random.Generator,
-) -> tuple[set[int], set[int]]:
-    """Return more to hold out, from groups too large to go whole, and what is lost between."""
+def _holders(keys: Sequence[Set[Key]]) -> dict[Key, set[int]]:
+    """Return who has each key."""
     holders = defaultdict(set)
     for n, own in enumerate(keys):
         for key in own:
             holders[key].add(n)
-    more, lost, ours = set[int](), set[int](), set[Key]()
-    most = room.total()
-    for drawn in rng.permutation(len(keys)) if most else ():
-        n = int(drawn)
-        if n in held or n in more or n in lost or not room[strata[n]]:
+    return holders
+
+
+def _groups(keys: Sequence[Set[Key]]) -> list[set[int]]:
+    """Return the group of each position: all that shares a key with it, or a chain of keys."""
+    holders, found = _holders(keys), dict[int, set[int]]()
+    for n in range(len(keys)):
+        if n in found:
             continue
-        touched = set[int]().union(*(holders[key] for key in keys[n])) - more - lost
-        both = ours | keys[n]
-        inside = {other for other in touched if keys[other] <= both}
-        if len(lost) + len(touched - inside) > most:
-            continue
-        ours = both
-        more |= inside
-        lost |= touched - inside
-        room = room - Counter(strata[other] for other in inside)
-    return more, lost
+        group, new = {n}, [n]
+        while new:
+            near = set[int]().union(*(holders.pop(key, set()) for key in keys[new.pop()]))
+            new += near - group
+            group |= near
+        found |= dict.fromkeys(group, group)
+    return [found[n] for n in range(len(keys))]

@@ -37,16 +37,28 @@ def statistics(examples: Sequence[Example], count_tokens: CountTokens) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table that reads well as plain text and as Markdown: the first column left."""
-    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
-    lines = [_line(head, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
-    return "\n".join([*lines, *(_line(row, widths) for row in rows)])
+    """Return a table that reads well as plain text and as Markdown; columns of numbers are right.
 
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *rest = zip(cells, widths, strict=True)
-    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]
-    return f"| {' | '.join(padded)} |"
+    A column is one of numbers where every cell in it begins with a digit.
+    """
+    columns = [tuple(row[n] for row in rows) for n in range(len(head))]
+    numbers = [all(cell[:1].isdigit() for cell in column) for column in columns]
+    widths = [
+        max(len(cell) for cell in (name, *own)) for name, own in zip(head, columns, strict=True)
+    ]
+    rule = [
+        "-" * (width + 1) + (":" if number else "-")
+        for width, number in zip(widths, numbers, strict=True)
+    ]
+    lines = [
+        [
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, numbers, strict=True)
+        ]
+        for row in (head, *rows)
+    ]
+    first, *rest = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([first, f"|{'|'.join(rule)}|", *rest])
 
 
 def _row(name: str, counted: Sequence[tuple[Example, Lengths]]) -> tuple[str, ...]:

@@ -1,0 +1,176 @@
+"""What a model writes for held-out tasks, in cohorts as `distill` does, and remembered on disk.
+
+A cohort begins from a clean context, so its answers follow from its tasks and the settings alone:
+an evaluation that was stopped goes on, and one that is only scored anew writes nothing.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from minimix import prompt
+from minimix.config import DistillConfig
+from minimix.disk import record_sha256, unwritable
+from minimix.engines.bundled import cache_folder
+from minimix.errors import ModelError
+from minimix.progress import Progress, silent
+from minimix.prompt import to_messages
+from minimix.records import Answer, Engine, Messages, Task
+
+COHORT, SEQUENCES = DistillConfig().cohort, 48
+"""Tasks of a cohort of `distill`, and the answers that these make there."""
+UNWRITTEN = ("refused", "failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The candidates of each task in their order, and what it took to write them.
+
+    `seconds` and `cpu_seconds` are of this machine and process, the reading of prompts included;
+    `tokens` those of the answers, None where only a server could count them.
+    """
+
+    answers: tuple[tuple[Answer, ...], ...]
+    seconds: float
+    cpu_seconds: float
+    tokens: int | None
+
+    def speed(self) -> dict[str, float | None]:
+        """Return what it took, with tokens of answers a second: by the clock, and of computing."""
+        return {
+            "seconds": round(self.seconds, 1),
+            "cpu_seconds": round(self.cpu_seconds, 1),
+            "tokens": self.tokens,
+            "tokens_per_second": _rate(self.tokens, self.seconds),
+            "tokens_per_cpu_second": _rate(self.tokens, self.cpu_seconds),
+        }
+
+    @property
+    def unwritten(self) -> int:
+        """How many candidates were refused or failed; they count as empty answers."""
+        return sum(answer.finish in UNWRITTEN for own in self.answers for answer in own)
+
+
+def tasks_together(candidates: int) -> int:
+    """Return how many tasks to write together: as `distill`, and more where one answer each.
+
+    The last answers of a cohort leave the machine half idle.
+    """
+    return max(COHORT, SEQUENCES // candidates)
+
+
+def write(
+    tasks: Sequence[Task],
+    engine: Engine,
+    *,
+    memory: Path | None = None,
+    cohort: int = COHORT,
+    progress: Progress = silent,
+) -> Written:
+    """Return what `engine` writes for `tasks`, `cohort` of them together.
+
+    Cohorts that the file `memory` holds are taken from it, others added to it. Raises ModelError
+    where a whole cohort got no answer, OutputError where the file cannot be written.
+    """
+    known = _read(memory)
+    cohorts = [tasks[start : start + cohort] for start in range(0, len(tasks), cohort)]
+    answers: list[tuple[Answer, ...]] = []
+    seconds, cpu_seconds, tokens = 0.0, 0.0, 0
+    for own in progress(cohorts, "Writing (cohorts)", len(cohorts)):
+        chats = [to_messages(task) for task in own]
+        key = record_sha256(chats)
+        line = known.get(key) or _write(chats, key, engine, memory)
+        seconds += line["seconds"]
+        cpu_seconds += line["cpu_seconds"]
+        tokens += line["tokens"] or 0
+        given = [Answer(**one) for one in line["answers"]]
+        for position in range(len(own)):
+            mine = tuple(one for one in given if one.task == position)
+            answers.append(mine or (Answer(position, 0, "", "failed", "the engine gave none"),))
+    return Written(
+        answers=tuple(answers),
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        tokens=tokens if engine.count else None,
+    )
+
+
+def memory_file(engine: Engine, *, config: DistillConfig, greedy_first: bool = True) -> Path | None:
+    """Return where answers of these settings are kept, in the cache; None for a server's.
+
+    The name follows from all that they follow from, but for the tasks: weights, adapter, drawing,
+    machine settings, prompt and the version of llama.cpp.
+    """
+    if engine.sha256 is None:
+        return None
+    own = config.engine
+    drawn: list[float] = [config.candidates, greedy_first, config.seed]
+    drawn += [own.temperature, own.top_p, own.max_new_tokens]
+    shown = [prompt.VERSION, prompt.STOPS, version("llama-cpp-python")]
+    key = json.dumps([engine.sha256, dict(engine.settings), drawn, shown], sort_keys=True)
+    name = hashlib.sha256(key.encode()).hexdigest()[:24]
+    return cache_folder() / "answers" / f"{name}.jsonl"
+
+
+def _write(
+    chats: Sequence[Messages], key: str, engine: Engine, memory: Path | None
+) -> dict[str, Any]:
+    start, cpu_start = time.monotonic(), time.process_time()
+    answers = sorted(engine.generate(chats), key=lambda answer: (answer.task, answer.candidate))
+    seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu_start
+    if all(answer.finish == "failed" for answer in answers):
+        note = answers[0].note if answers else "it gave none"
+        raise ModelError(f"{engine.name}: a whole cohort got no answer ({note})")
+    tokens = None
+    if engine.count:
+        tokens = sum(_tokens(engine, chats[answer.task], answer.text) for answer in answers)
+    line = {
+        "cohort": key,
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(cpu_seconds, 3),
+        "tokens": tokens,
+        "answers": [asdict(answer) for answer in answers],
+    }
+    if memory:
+        _append(memory, line)
+    return line
+
+
+def _tokens(engine: Engine, chat: Messages, text: str) -> int:
+    """Return how many tokens a text adds to a chat."""
+    assert engine.count  # noqa: S101 - the caller has looked
+    longer: Messages = [*chat[:-1], {"role": "user", "content": f"{chat[-1]['content']}\n{text}"}]
+    return engine.count(longer) - engine.count(chat)
+
+
+def _rate(tokens: int | None, seconds: float) -> float | None:
+    return None if tokens is None or not seconds else round(tokens / seconds, 1)
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(b"\n" + json.dumps(line).encode("ascii"))  # after one that was cut, too
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _read(path: Path | None) -> dict[str, dict[str, Any]]:
+    """Return the cohorts on disk by their keys; a line that a crash cut short is written anew."""
+    known = {}
+    for raw in path.read_bytes().split(b"\n") if path and path.exists() else ():
+        try:
+            line = json.loads(raw)
+        except ValueError:
+            continue
+        known[line["cohort"]] = line
+    return known

@@ -1,0 +1,1 @@
+"""The distiller's training: SFT, then GRPO, on tasks with references (PAPER, Training)."""

@@ -1,0 +1,229 @@
+"""SFT, the cold start: the distiller learns the form of an answer and what merging is.
+
+The trainer is trl's. It is given ids with labels on the answers alone, so logits are made for
+answer tokens only, and batches of like length in few shapes.
+"""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from minimix.disk import file_sha256
+from minimix.errors import DataError
+from minimix.extras import need
+from minimix.mixture.tasks import HELD_OUT, TRAIN, read_examples
+from minimix.train import backends
+from minimix.train.batches import LikeLengths, answer_loss, dataset
+from minimix.train.folder import ADAPTER, Trained, begin, steps_done
+from minimix.train.settings import SftConfig, TrainConfig
+from minimix.train.tokens import Encoded, encode
+from minimix.train.watch import Log, Say, listener, unheard
+
+PLOT = "loss.png"
+COLUMNS = ("loss", "eval_loss", "learning_rate", "grad_norm", "tokens")
+
+
+def sft(
+    tasks: Path,
+    output: Path,
+    config: SftConfig,
+    *,
+    restart: bool = False,
+    say: Say = unheard,
+) -> Trained:
+    """Train a LoRA on a folder of tasks and return what came of it; `output`/adapter holds it.
+
+    Goes on from the last checkpoint in `output`, if the settings are those it was made with.
+    Raises DataError where no task fits, ConfigError for other settings.
+    """
+    backend = backends.prepare(config.backend)
+    checkpoint = begin(output, config, hashes(tasks), restart=restart)
+    model, tokenizer = backends.open_model(_wanted(config), backend)
+    train, left_out = encode(read_examples(tasks / TRAIN), tokenizer, max_length=config.max_length)
+    if not train:
+        raise DataError(f"{tasks / TRAIN}: no task fits max_length {config.max_length}")
+    held = _held_out(tasks, tokenizer, config)
+    steps = step_count(len(train), config)
+    say(
+        f"{len(train):,} tasks, {left_out:,} longer than {config.max_length} tokens left out; "
+        f"{len(held):,} held out; step {steps_done(checkpoint):,} of {steps:,}; {backend}"
+    )
+    log = Log(output, COLUMNS, done=steps_done(checkpoint))
+    trainer = _trainer(model, tokenizer, train, held, arguments=_arguments(output, config, steps))
+    trainer.add_callback(_listener(log, steps, say))
+    done = go_on(trainer, model, checkpoint, steps)
+    backends.save_adapter(model, config.base, output / ADAPTER)
+    log.plot(("loss", "eval_loss"), PLOT)
+    return Trained(
+        steps=done,
+        tasks=len(train),
+        left_out=left_out,
+        loss=log.last("loss"),
+        eval_loss=log.last("eval_loss"),
+        adapter=output / ADAPTER,
+    )
+
+
+def _wanted(config: SftConfig) -> backends.Wanted:
+    return backends.Wanted(
+        base=config.base,
+        r=config.r,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        load_in_4bit=config.load_in_4bit,
+        gradient_checkpointing=config.gradient_checkpointing,
+        max_length=config.max_length,
+        seed=config.seed,
+    )
+
+
+def hashes(tasks: Path) -> dict[str, str]:
+    """Return the hash of a folder's training tasks by name; raises DataError for none."""
+    if not (tasks / TRAIN).is_file():
+        raise DataError(f"{tasks}: expected a folder of tasks with {TRAIN}, found none")
+    return {TRAIN: file_sha256(tasks / TRAIN)}
+
+
+def step_count(rows: int, config: TrainConfig) -> int:
+    """Return how many steps a training of `rows` makes."""
+    if config.max_steps > 0:
+        return config.max_steps
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    passes = math.ceil(rows / (config.per_device_train_batch_size * processes))
+    each = math.ceil(passes / config.gradient_accumulation_steps)
+    return max(1, math.ceil(each * config.num_train_epochs))
+
+
+def go_on(trainer: Any, model: Any, checkpoint: Path | None, steps: int) -> int:
+    """Train from a checkpoint, or from the start, up to `steps`; return the steps made in all.
+
+    A checkpoint that has them leaves its adapter as it is: the trainer would make one more.
+    """
+    if checkpoint and steps_done(checkpoint) >= steps:
+        backends.load_weights(model, checkpoint)
+        return steps_done(checkpoint)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return int(trainer.state.global_step)
+
+
+def shared_arguments(output: Path, config: TrainConfig, steps: int) -> dict[str, Any]:
+    """Return what SFT and GRPO tell transformers alike.
+
+    The rate rises, stays, and falls over the last share of the steps: a run may be prolonged
+    while it stays.
+    """
+    gpu = backends.has_gpu()
+    falling = min(round(config.decay * steps), max(0, steps - config.warmup_steps))
+    return {
+        "output_dir": str(output),
+        "seed": config.seed,
+        "learning_rate": config.learning_rate,
+        "per_device_train_batch_size": config.per_device_train_batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation_steps,
+        "num_train_epochs": config.num_train_epochs,
+        "max_steps": steps,
+        "warmup_steps": config.warmup_steps,
+        "lr_scheduler_type": "warmup_stable_decay",
+        "lr_scheduler_kwargs": {"num_decay_steps": falling, "decay_type": "1-sqrt"},
+        "optim": "adamw_torch",
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "bf16": True,
+        "use_cpu": not gpu,
+        "dataloader_pin_memory": gpu,
+        "logging_steps": config.logging_steps,
+        "save_steps": config.save_steps,
+        "save_total_limit": config.save_total_limit,
+        "report_to": config.report_to,
+        "disable_tqdm": True,
+    }
+
+
+def _arguments(output: Path, config: SftConfig, steps: int) -> Any:
+    return need("trl", extra="train").SFTConfig(
+        **shared_arguments(output, config, steps),
+        max_length=None,  # what is too long was left out, nothing is cut
+        pad_to_multiple_of=config.pad_to_multiple_of,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        packing=False,
+        loss_type="chunked_nll" if backends.has_gpu() else "nll",
+        per_device_eval_batch_size=config.per_device_train_batch_size,
+        eval_strategy="steps" if config.eval_rows else "no",
+        eval_steps=config.save_steps,
+        prediction_loss_only=True,
+    )
+
+
+def _held_out(tasks: Path, tokenizer: Any, config: SftConfig) -> list[Encoded]:
+    """Return the first held-out tasks that fit, none where there is no such file."""
+    if not config.eval_rows or not (tasks / HELD_OUT).is_file():
+        return []
+    examples = read_examples(tasks / HELD_OUT)
+    fitting, _ = encode(examples, tokenizer, max_length=config.max_length)
+    return sorted(fitting[: config.eval_rows], key=len)
+
+
+def _trainer(
+    model: Any,
+    tokenizer: Any,
+    train: Sequence[Encoded],
+    held: Sequence[Encoded],
+    *,
+    arguments: Any,
+) -> Any:
+    trl, transformers = need("trl", extra="train"), need("transformers", extra="train")
+    lengths = [len(one) for one in train]
+
+    class Trainer(trl.SFTTrainer):  # type: ignore[misc,name-defined]
+        def _get_train_sampler(self, *_: Any) -> LikeLengths:
+            batch = arguments.per_device_train_batch_size
+            return LikeLengths(lengths, batch, arguments.pad_to_multiple_of, arguments.seed)
+
+        def compute_loss(self, model: Any, inputs: Any, *given: Any, **named: Any) -> Any:
+            if backends.has_gpu():
+                return super().compute_loss(model, inputs, *given, **named)
+            with self.accelerator.autocast():
+                count = named.get("num_items_in_batch")
+                loss = answer_loss(model, inputs["input_ids"], inputs["labels"], count)
+            if model.training:
+                self._total_train_tokens += int(inputs["attention_mask"].sum())
+                self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+            return (loss, {}) if named.get("return_outputs") else loss
+
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            """Write none: it would name paths of this machine."""
+
+    if not held:
+        arguments.eval_strategy = transformers.IntervalStrategy.NO
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=dataset(train),
+        eval_dataset=dataset(held) if held else None,
+        processing_class=tokenizer,
+    )
+    collators = need("trl.trainer.sft_trainer", extra="train")
+    trainer.data_collator = collators.DataCollatorForLanguageModeling(
+        pad_token_id=tokenizer.pad_token_id, pad_to_multiple_of=arguments.pad_to_multiple_of
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    return trainer
+
+
+def _listener(log: Log, steps: int, say: Say) -> Any:
+    names = {"num_tokens": "tokens"}
+
+    def heard(step: int, numbers: Mapping[str, float]) -> None:
+        if not numbers.keys() & {"loss", "eval_loss"}:
+            return  # the trainer's summary at the end
+        row = log.add(step, {names.get(name, name): value for name, value in numbers.items()})
+        shown = [f"{name} {row[name]:.4g}" for name in ("loss", "eval_loss") if name in numbers]
+        say(f"step {step:,}/{steps:,}  {'  '.join(shown)}  {row['seconds']:,.0f} s")
+
+    def saved() -> None:
+        log.plot(("loss", "eval_loss"), PLOT)
+
+    return listener(heard, saved)
