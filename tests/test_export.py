@@ -1,7 +1,9 @@
 """Export: what is refused and why, the bounds of the check, and real files that pass it."""
 
+import io
 import json
-import zipfile
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,11 @@ from minimix.errors import ConfigError, ModelError, OutputError
 from minimix.mixture.tasks import read_examples, write_examples
 from minimix.prompt import part_text, to_messages
 from minimix.records import Sample, Task
-from minimix.train import convert, parity
+from minimix.train import parity
 from minimix.train.adapter import CONFIG, SETTINGS, WEIGHTS, check_plain, local_base, read_adapter
 from minimix.train.base import base_folder
-from minimix.train.convert import QUANTISED, to_gguf, write_lora_gguf
+from minimix.train.convert import QUANTISED
+from minimix.train.converters import FILES, converters, unpack
 from minimix.train.export import RECORD, export
 from minimix.train.job import ExportConfig
 from minimix.train.ollama import modelfile
@@ -123,23 +126,53 @@ def test_sorts_have_the_numbers_of_the_llama_cpp_that_is_installed():
         assert getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{sort.upper()}") == number
 
 
-# The converters that come along
+# The converters that pip fetches
 
 
-def test_the_archive_is_the_pinned_one_and_holds_the_licence():
-    assert file_sha256(convert.ARCHIVE) == convert.ARCHIVE_SHA256
-    with zipfile.ZipFile(convert.ARCHIVE) as archive:
-        assert archive.testzip() is None
-        assert b"MIT License" in archive.read("LICENSE")
-        assert {convert.MODEL_SCRIPT, convert.LORA_SCRIPT} <= set(archive.namelist())
+def sdist(path: Path, names: Sequence[str]) -> Path:
+    """Write an archive like the source distribution, each file with its own name in it."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name in names:
+            member = tarfile.TarInfo(f"llama_cpp_python-0.3.36/{name}")
+            member.size = len(name)
+            tar.addfile(member, io.BytesIO(name.encode()))
+    return path
 
 
-def test_a_damaged_archive_is_not_run(tmp_path, monkeypatch):
-    damaged = tmp_path / "converters.zip"
-    damaged.write_bytes(convert.ARCHIVE.read_bytes()[:-1] + b"?")
-    monkeypatch.setattr(convert, "ARCHIVE", damaged)
-    with pytest.raises(ModelError, match=r"converters\.zip: is damaged .* install minimix anew"):
-        to_gguf(tmp_path, tmp_path / "x.gguf", name="x")
+def test_only_what_converts_is_unpacked_and_nothing_outside(tmp_path):
+    needed = [f"vendor/llama.cpp/{name}" for name in (*FILES, "conversion/a.py")]
+    others = ["llama_cpp/llama.py", "vendor/llama.cpp/ggml.c", "vendor/llama.cpp/conversion/x.so"]
+    outside = ["vendor/llama.cpp/conversion/../../../evil.py"]
+    unpack(sdist(tmp_path / "x.tar.gz", [*needed, *others, *outside]), tmp_path / "out")
+    found = sorted(f.relative_to(tmp_path) for f in tmp_path.rglob("*") if f.is_file())
+    assert found == sorted(
+        [*(Path("out", n) for n in (*FILES, "conversion/a.py")), Path("x.tar.gz")]
+    )
+
+
+def test_a_source_without_converters_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"expected vendor/llama\.cpp/LICENSE"):
+        unpack(sdist(tmp_path / "x.tar.gz", ["setup.py"]), tmp_path / "out")
+    (tmp_path / "no.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(ModelError, match="not the source of llama-cpp-python"):
+        unpack(tmp_path / "no.tar.gz", tmp_path / "out")
+
+
+def test_another_source_than_the_pinned_one_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIMIX_CACHE", str(tmp_path))
+    sdist(tmp_path / "llama_cpp_python-0.3.36.tar.gz", [f"vendor/llama.cpp/{n}" for n in FILES])
+    with pytest.raises(ModelError, match="not the source distribution"):
+        converters()
+    assert [file.name for file in tmp_path.iterdir()] == ["llama_cpp_python-0.3.36.tar.gz"]
+
+
+def test_without_a_network_one_line_says_what_to_fetch_where_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIMIX_CACHE", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(ModelError, match=r"pip download .* -d ") as raised:
+        converters()
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
 
 
 # The check
@@ -158,14 +191,14 @@ def test_parity_by_hand():
 
 @pytest.mark.parametrize(
     ("agreed", "mean", "most", "passes"),
-    [(98, 0.05, 1, True), (97, 0.05, 1, False), (98, 0.06, 1, False), (98, 0.05, 1.1, False)],
+    [(98, 0.05, 2.5, True), (97, 0.05, 1, False), (98, 0.06, 1, False), (98, 0.05, 2.6, False)],
 )
 def test_each_bound_alone_refuses(agreed, mean, most, passes):
     one = parity.Parity("f16", 100, agreed, mean, most, spread=10)
     if passes:
         assert require(one, EXACT) is one
     else:
-        with pytest.raises(ModelError, match=r"expected 98%, 0\.05 on average and 1 at most"):
+        with pytest.raises(ModelError, match=r"expected 98%, 0\.05 on average and 2\.5 at most"):
             require(one, EXACT)
 
 
@@ -274,7 +307,7 @@ def llama(tmp_path_factory):
 
 @pytest.mark.slow
 def test_an_adapter_becomes_files_that_say_what_the_merged_model_says(llama, tmp_path):
-    source = random_adapter(str(llama), tmp_path / "sft" / "adapter", scale=0.5)
+    random_adapter(str(llama), tmp_path / "sft" / "adapter", scale=0.5)
     config = ExportConfig(quantise=("q8_0",), lora=True, ollama=True, threads=1)
     done = export(tmp_path / "sft", tmp_path / "out", config)
     top = {path.name for path in (tmp_path / "out").iterdir()}
@@ -290,9 +323,6 @@ def test_an_adapter_becomes_files_that_say_what_the_merged_model_says(llama, tmp
         path = tmp_path / "out" / file.name
         assert (path.stat().st_size, file_sha256(path)) == (file.bytes, file.sha256)
     assert str(tmp_path).encode() not in (tmp_path / "out" / "out.lora.gguf").read_bytes()
-    write_lora_gguf(source, "", tmp_path / "elsewhere" / "out.lora.gguf")
-    again = (tmp_path / "elsewhere" / "out.lora.gguf").read_bytes()
-    assert again == (tmp_path / "out" / "out.lora.gguf").read_bytes()
 
 
 @pytest.mark.slow

@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 from minimix.cli import cli
 from minimix.errors import ConfigError, DataError, ModelError
-from minimix.mixture.tasks import Example
 from minimix.records import Draft, Sample, Task
 from minimix.reward import grade, quality
 from minimix.train.batches import IGNORED, LikeLengths, dataset
@@ -308,7 +307,3 @@ def test_a_base_without_safetensors_is_refused(tmp_path):
     with pytest.raises(ModelError, match="expected weights in safetensors"):
         base_folder(str(tmp_path))
     assert base_folder("owner/name") == "owner/name"
-
-
-def test_an_example_knows_its_target():
-    assert Example(TASK, "variants", ()).reference == "Q: m\nA: km"

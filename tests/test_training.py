@@ -89,14 +89,14 @@ def settings(tiny: Path, **given: Any) -> SftConfig:
     return with_settings(SftConfig, "cpu", {**few, **given})
 
 
-def fresh(tiny: Path, r: int = 16) -> tuple[Any, Any]:
+def fresh(tiny: Path, *, r: int = 16, load_in_4bit: bool = False) -> tuple[Any, Any]:
     """Return the tiny base with a LoRA that has learnt nothing, and its tokenizer."""
     wanted = backends.Wanted(
         base=str(tiny),
         r=r,
         lora_alpha=32,
         lora_dropout=0.0,
-        load_in_4bit=False,
+        load_in_4bit=load_in_4bit,
         gradient_checkpointing=False,
         max_length=64,
         seed=0,
@@ -187,7 +187,8 @@ def test_four_steps_are_the_same_in_a_row_and_in_two_sittings(tiny, tasks, tmp_p
 def test_a_run_that_is_done_leaves_the_same_adapter_again(tiny, tasks, learnt):
     before = weights(learnt.adapter)
     again = sft(tasks, learnt.adapter.parent, settings(tiny, max_steps=4))
-    assert (again.steps, again.loss) == (4, pytest.approx(learnt.loss, rel=1e-5))
+    assert again.steps == 4
+    assert again.loss == pytest.approx(learnt.loss, rel=1e-5)
     assert all(np.array_equal(before[name], v) for name, v in weights(again.adapter).items())
 
 
@@ -215,6 +216,23 @@ def test_the_loss_is_that_of_the_answers_alone(tiny):
         told = [logits[0, 2, 8], logits[0, 3, 9], logits[1, 1, 10], logits[1, 2, 11]]
         assert float(ours) == pytest.approx(-float(sum(told)) / 4, abs=0.02)
         assert float(answer_loss(model, ids, labels, 8)) == pytest.approx(float(ours) / 2)
+
+
+def test_an_evaluation_before_training_leaves_gradients_through_4_bits(tiny):
+    pytest.importorskip("bitsandbytes")
+    import torch
+
+    model, _ = fresh(tiny, load_in_4bit=True)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    model.eval()
+    with torch.no_grad():
+        before = float(answer_loss(model, ids, ids))
+    model.train()
+    loss = answer_loss(model, ids, ids)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(before, rel=1e-2)
+    first = model.get_base_model().model.layers[0].self_attn.v_proj.lora_B["default"].weight
+    assert float(first.grad.abs().sum()) > 0
 
 
 def test_tasks_that_are_all_too_long_are_an_error(tiny, tasks, tmp_path):
@@ -247,6 +265,16 @@ def test_two_steps_by_reward_move_the_adapter_away_from_its_reference(tasks, lea
     row = dict(zip(header.split(","), first.split(","), strict=True))
     assert (row["format"], row["length"], row["kl"]) == ("0", "8", "0")
     assert 0 < float(row["quality"]) < 1
+
+
+def test_steps_by_reward_are_the_same_in_a_row_and_in_two_sittings(tasks, learnt, tmp_path):
+    start = learnt.adapter.parent
+    whole = grpo(tasks, start, tmp_path / "whole", tuning(max_steps=2))
+    once = grpo(tasks, start, tmp_path / "parts", tuning(max_steps=1))
+    twice = grpo(tasks, start, tmp_path / "parts", tuning(max_steps=2))
+    assert (once.steps, twice.steps) == (1, 2)
+    assert same(twice.adapter, whole.adapter)
+    assert same(tmp_path / "parts" / "checkpoint-2" / "ref", learnt.adapter)
 
 
 def test_a_candidate_that_cannot_be_scored_stops_the_training(tiny, tmp_path):

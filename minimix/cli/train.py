@@ -83,9 +83,9 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _say(*, quiet: bool) -> Callable[[str], None]:
-    from minimix.train.watch import unheard
+    from minimix.train.watch import is_first, unheard
 
-    return unheard if quiet else click.echo
+    return click.echo if is_first() and not quiet else unheard
 
 
 @click.group(short_help="Train the distiller on a folder of tasks: sft, then grpo.")

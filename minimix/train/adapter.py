@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minimix.errors import ModelError, brief
+from minimix.errors import ModelError, OutputError, brief
 from minimix.extras import need
 from minimix.files import HUB_ID
 from minimix.train.base import base_folder
@@ -118,8 +118,11 @@ def merge(adapter: Adapter, base: Path, target: Path) -> None:
         raise ModelError(
             f"{adapter.folder}: cannot be merged into {adapter.base} ({brief(error)})"
         ) from error
-    merged.save_pretrained(target)
-    tokenizer.save_pretrained(target)
+    try:
+        merged.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+    except need("safetensors").SafetensorError as error:  # a full disk, though it is no OSError
+        raise OutputError(f"{target}: cannot be written ({brief(error)})") from error
 
 
 def quiet_transformers() -> Any:

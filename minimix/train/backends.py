@@ -59,6 +59,7 @@ def prepare(backend: str) -> str:
         need("unsloth", extra="gpu")
     quiet_transformers()
     need("trl", extra="train")
+    need("matplotlib.figure", extra="train")  # missed now rather than at the first checkpoint
     return backend
 
 
@@ -96,7 +97,7 @@ def _open_plain(folder: str, *, load_in_4bit: bool) -> Any:
     transformers, torch = need("transformers", extra="train"), need("torch")
     given: dict[str, Any] = {}
     if load_in_4bit:
-        need("bitsandbytes", extra="train")
+        need("bitsandbytes", extra="gpu")
         given["quantization_config"] = transformers.BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -189,7 +190,8 @@ def load_weights(model: Any, folder: Path) -> None:
         loaded = peft.set_peft_model_state_dict(model, found)
     except (*UNREADABLE, need("safetensors").SafetensorError) as error:
         raise ModelError(f"{folder}: does not fit its base ({brief(error)})") from error
-    strange = [*loaded.unexpected_keys, *(key for key in loaded.missing_keys if "lora_" in key)]
+    lacking = [key for key in loaded.missing_keys if f".{TRAINED}." in key]
+    strange = [*loaded.unexpected_keys, *lacking]
     if strange:
         raise ModelError(f"{folder}: expected a LoRA on {', '.join(LINEAR)}, found {strange[0]}")
 

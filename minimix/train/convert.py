@@ -1,25 +1,20 @@
 """From a transformers folder, or a LoRA, to GGUF, and from there to fewer bits.
 
-The converters are llama.cpp's own, of the very version that serves the files; they come along in
-an archive, so that nothing is cloned, built or downloaded when a training is done. They run in a
-process of their own: they want their own `gguf` package, not the one that is installed.
+The converters are llama.cpp's own (`minimix.train.converters`). They run in a process of their own:
+they want their own `gguf` package, not the one that is installed.
 """
 
 import ctypes
-import hashlib
-import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from minimix.disk import write_bytes
 from minimix.engines.model import hush
-from minimix.errors import ModelError, OutputError
+from minimix.errors import ModelError
 from minimix.extras import need
 from minimix.train.adapter import (
     CONFIG,
@@ -29,9 +24,8 @@ from minimix.train.adapter import (
     local_base,
     read_adapter,
 )
+from minimix.train.converters import converters
 
-ARCHIVE = Path(__file__).with_name("llama_converters.zip")
-ARCHIVE_SHA256 = "d40cbd6e5382c1dc662e18add8abaca4289eb76bce490007288a2e9bc8e7c0ca"
 MODEL_SCRIPT, LORA_SCRIPT = "convert_hf_to_gguf.py", "convert_lora_to_gguf.py"
 QUANTISED = {
     "q8_0": 7,
@@ -46,6 +40,8 @@ QUANTISED = {
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 OWN_GGUF = "NO_LOCAL_GGUF"
 """Set, it would have the converters take the installed `gguf`, which lacks what they use."""
+ERROR = re.compile(r"ERROR:|[\w.]+(Error|Exception|Interrupt)\b")
+"""How a line begins that tells of one: in the log, or at the end of a traceback."""
 
 
 def to_gguf(folder: Path, target: Path, *, name: str) -> None:
@@ -101,13 +97,12 @@ def quantise(source: Path, target: Path, sort: str, *, threads: int) -> None:
 
 def _convert(script: str, target: Path, *arguments: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != OWN_GGUF} | OFFLINE
-    with _converters() as folder:
-        for module in ("torch", "transformers", "sentencepiece"):
-            need(module, extra="train")
-        command = [sys.executable, str(folder / script), "--outfile", str(target), *arguments]
-        done = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, env=environment, check=False
-        )
+    for module in ("torch", "transformers", "sentencepiece"):
+        need(module, extra="train")
+    command = [sys.executable, str(converters() / script), "--outfile", str(target), *arguments]
+    done = subprocess.run(
+        command, capture_output=True, stdin=subprocess.DEVNULL, env=environment, check=False
+    )
     if done.returncode or not target.exists():
         target.unlink(missing_ok=True)
         raise ModelError(
@@ -116,29 +111,8 @@ def _convert(script: str, target: Path, *arguments: str) -> None:
         )
 
 
-@contextmanager
-def _converters() -> Iterator[Path]:
-    """Yield a folder that holds the unpacked converters, and is gone afterwards.
-
-    Raises ModelError where the archive is not the one that was made.
-    """
-    try:
-        data = ARCHIVE.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{ARCHIVE}: cannot be read; install minimix anew") from error
-    if hashlib.sha256(data).hexdigest() != ARCHIVE_SHA256:
-        raise ModelError(f"{ARCHIVE}: is damaged (its SHA-256 is another); install minimix anew")
-    with tempfile.TemporaryDirectory(prefix="minimix-convert-") as folder:
-        try:
-            zipfile.ZipFile(io.BytesIO(data)).extractall(folder)
-        except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(f"{folder}: cannot be written ({reason})") from error
-        yield Path(folder)
-
-
 def _reason(stderr: bytes) -> str:
-    """Return the last line that a converter wrote, which says why it ended."""
-    lines = stderr.decode("utf-8", "replace").split("\n")
-    said = [line.strip() for line in lines if line.strip()]
-    return said[-1][:300] if said else "it said nothing"
+    """Return what a converter said of its end: the last error, or else the last line."""
+    lines = [line.strip() for line in re.split(r"[\r\n]+", stderr.decode("utf-8", "replace"))]
+    errors = [line for line in lines if ERROR.match(line)]
+    return next((line for line in reversed(errors or lines) if line), "it said nothing")[:300]

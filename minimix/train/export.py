@@ -24,7 +24,7 @@ from minimix.train.adapter import (
     local_base,
     read_adapter,
 )
-from minimix.train.convert import ARCHIVE_SHA256
+from minimix.train.converters import SDISTS
 from minimix.train.job import ExportConfig, Job, steps
 from minimix.train.parity import Parity
 
@@ -128,7 +128,7 @@ def _record(job: Job, source: Path, files: tuple[File, ...], checks: list[Parity
         "source": source.name,
         "base": job.adapter.base if job.adapter else None,
         "settings": asdict(job.config),
-        "converters_sha256": ARCHIVE_SHA256,
+        "converters_sha256": SDISTS,
         "files": [asdict(file) for file in files],
         "checks": [asdict(check) for check in checks],
     }

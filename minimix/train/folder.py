@@ -12,7 +12,7 @@ from minimix import __version__
 from minimix.disk import atomic, unwritable
 from minimix.errors import ConfigError
 from minimix.train.settings import TrainConfig
-from minimix.train.watch import LOG
+from minimix.train.watch import LOG, is_first
 
 RECORD = "settings.json"
 ADAPTER = "adapter"
@@ -48,15 +48,16 @@ def begin(
     `inputs` are hashes of what is read, by name. Raises ConfigError where the checkpoints in
     `folder` were made otherwise; `restart` removes them first.
     """
-    if restart:
+    if restart and is_first():
         _clear(folder)
     last = last_checkpoint(folder)
     made = {**asdict(config), **inputs}
     if last:
         _compare(folder, made)
-    with atomic(folder / RECORD) as file:
-        json.dump({"minimix": __version__, **made}, file, indent=1)
-        file.write("\n")
+    if is_first():
+        with atomic(folder / RECORD) as file:
+            json.dump({"minimix": __version__, **made}, file, indent=1)
+            file.write("\n")
     return last
 
 

@@ -22,7 +22,7 @@ from minimix.train.rewards import Judges, Judging, check_kinds
 from minimix.train.settings import GrpoConfig
 from minimix.train.sft import go_on, hashes, shared_arguments, step_count
 from minimix.train.tokens import prompt_ids
-from minimix.train.watch import Log, Say, listener, runaway, unheard
+from minimix.train.watch import Log, Say, is_first, listener, runaway, unheard
 
 PARTS = ("reward", "quality", "alignment", "format", "copied")
 FROM_TRL = {
@@ -80,7 +80,8 @@ def grpo(
     log = Log(output, COLUMNS, done=steps_done(checkpoint))
     trainer.add_callback(_listener(log, judging, steps, config.watch_steps, say))
     done = go_on(trainer, model, checkpoint, steps)
-    backends.save_adapter(model, start.base, output / ADAPTER)
+    if is_first():
+        backends.save_adapter(model, start.base, output / ADAPTER)
     log.plot(PARTS, PLOT)
     return Trained(
         steps=done,
@@ -188,6 +189,10 @@ def _trainer(
     class Trainer(trl.GRPOTrainer):  # type: ignore[misc,name-defined]
         def _tokenize_prompts(self, numbers: list[str]) -> tuple[list[list[int]], None, Any]:
             return [prompts[int(number)] for number in numbers], None, {}
+
+        def _load_from_checkpoint(self, checkpoint: str, *_: Any) -> None:
+            """Load the adapter, of which transformers would load the frozen copy alone."""
+            backends.load_weights(self.model, Path(checkpoint))
 
         def create_model_card(self, *_: Any, **__: Any) -> None:
             """Write none: it would name paths of this machine."""

@@ -73,8 +73,9 @@ class Bound:
     most: float = np.inf
 
 
-EXACT = Bound(agreed=0.98, mean=0.005, most=0.1)
-"""For f16. Measured on the bundled model: 359 of 360, 0.1 % and 0.9 %."""
+EXACT = Bound(agreed=0.98, mean=0.005, most=0.25)
+"""For f16. Measured on the bundled model: 359 of 360, 0.1 % and 0.9 %; on a tiny random
+Qwen2 354 of 355, 0.2 % and 7 %."""
 COARSE = Bound(agreed=0.75)
 """For quantised files. Measured there: 95 to 98 % with 3 to 8 bits, 90 % with 2."""
 FLOOR = 0.003

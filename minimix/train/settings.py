@@ -156,6 +156,7 @@ GRPO_PRESETS: dict[str, Mapping[str, Any]] = {
     "cpu": {
         **{name: value for name, value in SMALL.items() if name != "base"},
         "gradient_accumulation_steps": 2,
+        "learning_rate": 5e-5,
         "max_prompt_length": 448,
         "max_completion_length": 192,
         "generator": "transformers",

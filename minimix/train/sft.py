@@ -19,7 +19,7 @@ from minimix.train.batches import LikeLengths, answer_loss, dataset
 from minimix.train.folder import ADAPTER, Trained, begin, steps_done
 from minimix.train.settings import SftConfig, TrainConfig
 from minimix.train.tokens import Encoded, encode
-from minimix.train.watch import Log, Say, listener, unheard
+from minimix.train.watch import Log, Say, is_first, listener, unheard
 
 PLOT = "loss.png"
 COLUMNS = ("loss", "eval_loss", "learning_rate", "grad_norm", "tokens")
@@ -51,10 +51,12 @@ def sft(
         f"{len(held):,} held out; step {steps_done(checkpoint):,} of {steps:,}; {backend}"
     )
     log = Log(output, COLUMNS, done=steps_done(checkpoint))
-    trainer = _trainer(model, tokenizer, train, held, arguments=_arguments(output, config, steps))
+    arguments = _arguments(output, config, steps, backend)
+    trainer = _trainer(model, tokenizer, train, held, arguments=arguments, backend=backend)
     trainer.add_callback(_listener(log, steps, say))
     done = go_on(trainer, model, checkpoint, steps)
-    backends.save_adapter(model, config.base, output / ADAPTER)
+    if is_first():
+        backends.save_adapter(model, config.base, output / ADAPTER)
     log.plot(("loss", "eval_loss"), PLOT)
     return Trained(
         steps=done,
@@ -142,14 +144,16 @@ def shared_arguments(output: Path, config: TrainConfig, steps: int) -> dict[str,
     }
 
 
-def _arguments(output: Path, config: SftConfig, steps: int) -> Any:
+def _arguments(output: Path, config: SftConfig, steps: int, backend: str) -> Any:
+    chunked = backend == backends.PLAIN and backends.has_gpu()  # Unsloth has a way of its own
     return need("trl", extra="train").SFTConfig(
         **shared_arguments(output, config, steps),
         max_length=None,  # what is too long was left out, nothing is cut
         pad_to_multiple_of=config.pad_to_multiple_of,
         dataset_kwargs={"skip_prepare_dataset": True},
         packing=False,
-        loss_type="chunked_nll" if backends.has_gpu() else "nll",
+        padding_free=False,
+        loss_type="chunked_nll" if chunked else "nll",
         per_device_eval_batch_size=config.per_device_train_batch_size,
         eval_strategy="steps" if config.eval_rows else "no",
         eval_steps=config.save_steps,
@@ -173,9 +177,11 @@ def _trainer(
     held: Sequence[Encoded],
     *,
     arguments: Any,
+    backend: str,
 ) -> Any:
     trl, transformers = need("trl", extra="train"), need("transformers", extra="train")
     lengths = [len(one) for one in train]
+    own_loss = backend == backends.PLAIN and not backends.has_gpu()
 
     class Trainer(trl.SFTTrainer):  # type: ignore[misc,name-defined]
         def _get_train_sampler(self, *_: Any) -> LikeLengths:
@@ -183,7 +189,7 @@ def _trainer(
             return LikeLengths(lengths, batch, arguments.pad_to_multiple_of, arguments.seed)
 
         def compute_loss(self, model: Any, inputs: Any, *given: Any, **named: Any) -> Any:
-            if backends.has_gpu():
+            if not own_loss:
                 return super().compute_loss(model, inputs, *given, **named)
             with self.accelerator.autocast():
                 count = named.get("num_items_in_batch")

@@ -1,6 +1,7 @@
 """What can be seen of a training while it runs: log.csv, loss.png, and a line now and then."""
 
 import csv
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,11 @@ LONGER, SHORTER, MORE_COPIED = 1.5, 0.5, 0.2
 
 def unheard(line: str) -> None:
     """Show nothing."""
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes, of those that accelerate has launched."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 class Log:
@@ -46,11 +52,15 @@ class Log:
             self.rows[-1] |= known
         else:
             self.rows.append({"step": float(step), **known})
+        if is_first():
+            self._write()
+        return self.rows[-1]
+
+    def _write(self) -> None:
         with atomic(self.path) as file:
             table = csv.DictWriter(file, self.columns, lineterminator="\n")
             table.writeheader()
             table.writerows([_as_text(row) for row in self.rows])
-        return self.rows[-1]
 
     def last(self, name: str) -> float | None:
         """Return the last value of a column, None for none."""
@@ -58,7 +68,6 @@ class Log:
 
     def plot(self, names: Sequence[str], file: str) -> None:
         """Draw columns over the steps into a PNG file beside the log."""
-        need("matplotlib", extra="train").use("Agg")
         figures = need("matplotlib.figure", extra="train")
         figure = figures.Figure(figsize=(8, 4.5), layout="constrained")
         axes = figure.add_subplot(xlabel="step")
@@ -69,7 +78,8 @@ class Log:
                 axes.plot(steps, values, marker="." if len(points) < 50 else "", label=name)
         axes.legend()
         axes.grid(alpha=0.3)
-        write_bytes(self.path.with_name(file), _png(figure))
+        if is_first():
+            write_bytes(self.path.with_name(file), _png(figure))
 
 
 def runaway(rows: Sequence[Row], first: int) -> dict[str, str]:
