@@ -25,7 +25,7 @@ from minimix.engines.bundled import ADAPTER, cache_folder
 from minimix.mixture.folder import BuildConfig, build_folder
 from minimix.mixture.tasks import TRAIN
 from minimix.pool import Ratings
-from minimix.train.export import write_lora_gguf
+from minimix.train.convert import write_lora_gguf
 from minimix.train.grpo import grpo
 from minimix.train.settings import GrpoConfig, SftConfig, with_settings
 from minimix.train.sft import sft
@@ -35,7 +35,9 @@ DOLLY = ("dolly_rated_00.jsonl", "dolly_rated_01.jsonl")
 SEEDS = "seed_tasks.jsonl"
 TRAINED_ARTICLES = 20
 PER_KIND = {"qa": 2600, "mcq": 350, "tfq": 350, "cs": 300, "para": 300}
-SFT: dict[str, dict[str, Any]] = {"cpu": {"max_length": 768, "num_train_epochs": 1.0}}
+SFT: dict[str, dict[str, Any]] = {
+    "cpu": {"max_length": 768, "num_train_epochs": 1.0, "save_steps": 40}
+}
 GRPO: dict[str, dict[str, Any]] = {"cpu": {}}
 BUILD = BuildConfig(per_kind=PER_KIND, ratings=Ratings(field="score", low=0, high=5), held_out=0.03)
 
@@ -82,7 +84,7 @@ def main() -> None:
     options.add_argument("--work", type=Path, default=cache_folder() / "distiller")
     options.add_argument("--preset", default="cpu")
     options.add_argument("--sft-steps", type=int, default=-1)
-    options.add_argument("--grpo-steps", type=int, default=-1)
+    options.add_argument("--grpo-steps", type=int, default=-1, help="0: SFT alone")
     given = options.parse_args()
     tasks = given.work / "tasks"
     if not (tasks / TRAIN).exists():
@@ -91,12 +93,13 @@ def main() -> None:
         build_folder([str(path) for path in rows], articles, tasks, BUILD, embed=embed)
     steps = {"max_steps": given.sft_steps}
     config = with_settings(SftConfig, given.preset, {**SFT.get(given.preset, {}), **steps})
-    learnt = sft(tasks, given.work / "sft", config, say=say)
-    steps = {"max_steps": given.grpo_steps}
-    tuned = with_settings(GrpoConfig, given.preset, {**GRPO.get(given.preset, {}), **steps})
-    done = grpo(tasks, learnt.adapter, given.work / "grpo", tuned, say=say)
+    adapter = sft(tasks, given.work / "sft", config, say=say).adapter
+    if given.grpo_steps:
+        steps = {"max_steps": given.grpo_steps}
+        tuned = with_settings(GrpoConfig, given.preset, {**GRPO.get(given.preset, {}), **steps})
+        adapter = grpo(tasks, adapter, given.work / "grpo", tuned, say=say).adapter
     target = given.work / ADAPTER.name
-    write_lora_gguf(done.adapter, config.base, target)
+    write_lora_gguf(adapter, config.base, target)
     if given.preset == "cpu":
         shutil.copyfile(target, ADAPTER)
     say(f"{target}: {target.stat().st_size / 1e6:.1f} MB")

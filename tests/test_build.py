@@ -59,6 +59,7 @@ def east(texts: Sequence[str]) -> Vectors:
         ),
         (["Name colors", "Name some rainbow colors"], "Name some rainbow colors"),
         (["Name colors", "Name colors"], "Name colors"),
+        (["Who is House Stark?", "Who is House Tarly?"], "Who is House Stark and Tarly?"),
         (["Where is Rome?", "Tiber is how long?"], "Where is Rome, and Tiber is how long?"),
     ],
 )
@@ -115,11 +116,23 @@ def test_an_answer_that_breaks_off_is_no_target_of_variants():
     assert not list(from_samples([cut], per_row=3, embed=east, rng=rng()))
 
 
-def test_a_passage_stands_in_one_variant_and_not_in_the_target():
+def test_a_sample_with_a_passage_is_no_target():
     with_passage = Sample("Sum it up.", SIX, (Place("rows", 1, 0, ""),), input="A PASSAGE")
-    (example,) = from_samples([with_passage], per_row=1, embed=east, rng=rng())
-    assert sum("A PASSAGE" in part for part in example.task.parts) == 1
-    assert "A PASSAGE" not in example.reference
+    assert not list(from_samples([with_passage, *RIVERS[:1]], per_row=1, embed=east, rng=rng()))
+
+
+def test_a_target_says_no_number_that_its_parts_have_lost():
+    rows = [sample("Tell me of rivers.", SIX, line) for line in range(60)]
+    made = list(from_samples(rows, per_row=2, embed=east, rng=rng()))
+    assert len(made) > 60
+    for example in made:
+        said = " ".join(example.task.parts)
+        assert all(number in said for number in re.findall(r"\d+", example.reference))
+
+
+def test_a_target_that_holds_a_second_question_is_left_out():
+    two = sample("Tell me.", f"{SIX}\n\nQ: And what else?\nA: Nothing.")
+    assert not list(from_samples([two], per_row=2, embed=east, rng=rng()))
 
 
 def test_careless_variants_together_still_hold_each_sentence_somewhere():
@@ -249,3 +262,9 @@ def test_examples_come_back_as_they_were(tmp_path):
     assert target(thinking) == "<think>why</think>\n<answer>C: x\nS: y z</answer>"
     assert target(plain) == "<answer>Q: a\nA: b</answer>"
     assert [one.prompt for one in to_sources(plain.task)] == ["a", "c"]
+
+
+def test_a_part_that_holds_several_pairs_gives_several_sources():
+    one_part = Task("qa", ("Q: a\nA: b\n\nmore b\n\nQ: c\nA: d",))
+    found = [(one.prompt, one.response) for one in to_sources(one_part)]
+    assert found == [("a", "b\n\nmore b"), ("c", "d")]

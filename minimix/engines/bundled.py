@@ -25,7 +25,7 @@ FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 NAME = "SmolLM2-135M-Instruct"
 ADAPTER = Path(__file__).parent / "distiller.lora.gguf"
-"""The trained part: a LoRA on top of the bundled model (examples/train_distiller.py)."""
+"""The trained part: a LoRA on top of the bundled model (examples/make_distiller.py)."""
 Q4_0 = 2
 PROBE_TIMEOUT_S = 600
 

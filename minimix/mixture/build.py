@@ -9,14 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from minimix.audit import audit
 from minimix.cluster import group_similar, similarity_floor
 from minimix.mixture.articles import Article
 from minimix.mixture.degrade import careless_variants, pieces, restyled, variants
 from minimix.mixture.passages import build as build_samples
 from minimix.mixture.subjects import groups
-from minimix.mixture.tasks import Example
+from minimix.mixture.tasks import Example, target, to_sources
 from minimix.mixture.wider import together, wider
 from minimix.mixture.wording import words
+from minimix.parse import as_read, parse
 from minimix.prompt import part_text
 from minimix.records import Embed, Sample, Task
 
@@ -39,10 +41,11 @@ def from_samples(
 ) -> Iterator[Example]:
     """Yield tasks from good question-answer samples: `per_row` clusters of variants, neighbours.
 
+    A sample with a passage takes no part: its fusion would ask about a text that it does not hold.
     Variants are made only of an answer that seems whole; among neighbours one without its last
     point gets it.
     """
-    whole = [sample for sample in samples if _is_whole(sample)]
+    whole = [sample for sample in samples if _is_whole(sample) and not sample.input]
     for sample in whole:
         if FEWEST_WORDS <= words(sample.response) <= MOST_WORDS:
             for _ in range(per_row):
@@ -57,7 +60,7 @@ def from_articles(articles: Sequence[Article], *, rng: np.random.Generator) -> I
     for article in articles:
         for own, whole in groups(article, rng):
             parts = [_as_typed(sample, rng) for sample in own]
-            yield _example(parts, whole, "neighbours", own)
+            yield from _examples(parts, whole, "neighbours", own)
 
 
 def _is_whole(sample: Sample) -> bool:
@@ -81,13 +84,9 @@ def _of_one(sample: Sample, rng: np.random.Generator) -> Iterator[Example]:
         return
     make = careless_variants if rng.random() < CARELESS else variants
     made = make(sample, count=min(count, held), rng=rng)
-    first = int(rng.integers(len(made)))
-    parts = [  # a passage stands in one part: clusters of a pool rarely share one
-        part if number == first else replace(part, input="") for number, part in enumerate(made)
-    ]
-    spoken = [part for part in parts if part.response.strip()]
+    spoken = [part for part in made if part.response.strip()]
     if len(spoken) >= min(SIZES):
-        yield _example(spoken, sample, "variants", [sample])
+        yield from _examples(spoken, sample, "variants", [sample])
 
 
 def _of_neighbours(
@@ -117,7 +116,9 @@ def _of_cluster(cluster: Sequence[Sample], rng: np.random.Generator) -> Iterator
     question = wider([sample.instruction for sample in order])
     if words(answer) <= MOST_TOGETHER:
         whole = replace(order[0], instruction=question, response=answer)
-        yield _example([_as_typed(sample, rng) for sample in order], whole, "neighbours", order)
+        yield from _examples(
+            [_as_typed(sample, rng) for sample in order], whole, "neighbours", order
+        )
 
 
 def _as_typed(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -125,11 +126,20 @@ def _as_typed(sample: Sample, rng: np.random.Generator) -> Sample:
     return sample if rng.random() < CLEAN else restyled(sample, rng=rng)
 
 
-def _example(
+def _examples(
     parts: Sequence[Sample], whole: Sample, made: str, sources: Sequence[Sample]
-) -> Example:
-    """Return the task that asks for `whole`; a passage of its prompt does not come back."""
-    reference = part_text(replace(whole, input=""))
+) -> Iterator[Example]:
+    """Yield the task that asks for `whole`, unless a distiller would learn to make things up.
+
+    That is so where what is typed without care, a number or a "not", was the last to say it; or
+    where the target itself is not in its kind's form.
+    """
+    reference = part_text(whole)
     places = tuple(dict.fromkeys(place for sample in sources for place in sample.sources))
     task = Task(whole.kind, tuple(map(part_text, parts)), reference)
-    return Example(task, made, places)
+    example = Example(task, made, places)
+    draft = parse(task, target(example))
+    if not draft.problems:
+        found = audit(as_read(draft, task.kind), to_sources(task))
+        if not found.unsupported and not found.changed:
+            yield example

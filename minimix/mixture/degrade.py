@@ -96,7 +96,8 @@ def careless_variants(
     that another version holds. Raises DataError for a count that is not 2..5.
     """
     held = _held(sample, count, rng)
-    held = [_worn(content, [one for one in held if one is not content], rng) for content in held]
+    for number, content in enumerate(held):
+        held[number] = _worn(content, [*held[:number], *held[number + 1 :]], rng)
     return tuple(
         put_together(
             sample,

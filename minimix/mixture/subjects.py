@@ -75,7 +75,9 @@ def _mcq(article: Article, rng: np.random.Generator) -> Iterator[Group]:
     for own in _by_passage(mcq(article, rng)):
         asked = [sample for sample in own if GAP_MARK not in sample.response]
         for first, second in zip(asked[::2], asked[1::2], strict=False):
-            yield (first, second), _both(first, second, rng)
+            whole = _both(first, second, rng)
+            if take_apart(whole).head not in {take_apart(one).head for one in (first, second)}:
+                yield (first, second), whole
 
 
 def _both(first: Sample, second: Sample, rng: np.random.Generator) -> Sample:

@@ -1,6 +1,7 @@
 """Tasks with known good fusions on disk: what training and evaluation read, however it was made."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from minimix.files import read_records
 from minimix.parse import parse
 from minimix.records import KINDS, Place, Sample, Task
 
+SEVERAL = re.compile(r"\n\s*\n(?=Q(?:uestion)?:)", re.IGNORECASE)
+"""Between two question-answer pairs in one text."""
 TRAIN, HELD_OUT = "train.jsonl", "held_out.jsonl"
 """The two files of a folder of tasks."""
 
@@ -43,8 +46,17 @@ def target(example: Example) -> str:
 
 
 def to_sources(task: Task) -> tuple[Sample, ...]:
-    """Return the parts of a task as samples, for the audit: a part with no question has none."""
-    return tuple(_to_sample(task, part, number) for number, part in enumerate(task.parts))
+    """Return what a task is made of as samples, for the audit.
+
+    A question-answer part that holds several, as MIXTURE's rows do, gives several; text without a
+    question is an answer alone.
+    """
+    pieces = [
+        piece
+        for part in task.parts
+        for piece in (SEVERAL.split(part) if task.kind == "qa" else [part])
+    ]
+    return tuple(_to_sample(task, piece, number) for number, piece in enumerate(pieces))
 
 
 def write_examples(path: Path, examples: Iterable[Example]) -> None:

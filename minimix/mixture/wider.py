@@ -17,7 +17,6 @@ STARTERS = frozenset(
 )
 FEWEST_SHARED, MOST_OWN = 2, 7
 """Words that questions must share at the start, and may each have of their own, to be woven."""
-SAME = 0.8
 SAID = 0.8
 """Share of a sentence's words from which it says nothing new."""
 ENDS = tuple(".!?:;,)\"'\u201d")
@@ -54,7 +53,7 @@ def _apart(questions: Sequence[str]) -> list[str]:
     """Return the questions without those that another one asks as well."""
     kept: list[str] = []
     for question in sorted(questions, key=lambda one: -len(_asks(one))):
-        if not any(_overlap(_asks(question), _asks(other)) >= SAME for other in kept):
+        if not any(_asks(question) <= _asks(other) for other in kept):
             kept.append(question)
     return [question for question in dict.fromkeys(questions) if question in kept]
 
@@ -62,10 +61,6 @@ def _apart(questions: Sequence[str]) -> list[str]:
 def _asks(question: str) -> frozenset[str]:
     """Return the words that say what is asked."""
     return _bag(question) - STARTERS
-
-
-def _overlap(one: frozenset[str], other: frozenset[str]) -> float:
-    return len(one & other) / len(one) if one else 1.0
 
 
 def _woven(questions: Sequence[str]) -> str:
