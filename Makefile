@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Unsloth's CPU backend is tested; why without dependencies: see the extra gpu in pyproject.toml
+UNSLOTH := unsloth==2026.10.9 unsloth_zoo==2026.10.9
 
 .PHONY: demo test quick check clean
 
@@ -28,6 +30,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps $(UNSLOTH)
 	@touch $@
 
 clean:

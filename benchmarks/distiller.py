@@ -32,8 +32,8 @@ from minimix.evaluate import baselines, chosen, held_out, open_judges
 from minimix.evaluate.answers import Written, memory_file, tasks_together, write
 from minimix.evaluate.baselines import BEST_SOURCE, CONCATENATION
 from minimix.evaluate.scores import Judges, Scores, score
-from minimix.evaluate.statistics import Figure, difference, mean
-from minimix.evaluate.table import groups, plain, table, values
+from minimix.evaluate.statistics import UNKNOWN, Figure, difference, mean
+from minimix.evaluate.table import groups, plain, rounded, table, values
 from minimix.mixture.tasks import Example
 from minimix.output import versions
 
@@ -55,6 +55,8 @@ BOUNDS: dict[str, tuple[float | None, float | None]] = {
 """The least and the most of each figure."""
 ON_FUSIONS = ("kept", "unsupported", "loops", "length_ratio")
 """Figures over tasks whose reference is in their parts: what a person wrote on their own is not."""
+GAINS = tuple(f"gain in {part}" for part in ("reward", "quality", "aligned", "format"))
+"""Figures with a bar that need two adapters."""
 Systems = dict[str, tuple[Scores, ...]]
 
 
@@ -137,9 +139,21 @@ def checks(
         "gain on the best source": gain(BEST_SOURCE),
     }
     for figure in ON_FUSIONS:
-        figures[figure] = mean(values([own[n] for n in fused], figure), seed=seed)
+        figures[figure] = _mean([own[n] for n in fused], figure, seed)
+        figures[f"{figure} over all tasks"] = _mean(own, figure, seed)
     bars = {figure: _bar(figure, found) for figure, found in figures.items()}
     return bars | (_brought(systems, name, before, seed) if before else {})
+
+
+def _mean(scores: Sequence[Scores], name: str, seed: int) -> Figure:
+    """Return the mean of a figure over the tasks that have it."""
+    found = values(scores, name)
+    return mean(found, seed=seed) if found else UNKNOWN
+
+
+def unmeasured() -> dict[str, Any]:
+    """Return the bars that need two adapters as they are without: none of them holds."""
+    return {name: _bar(name, UNKNOWN) for name in GAINS}
 
 
 def _brought(systems: Systems, name: str, before: str, seed: int) -> dict[str, Any]:
@@ -156,18 +170,21 @@ def _brought(systems: Systems, name: str, before: str, seed: int) -> dict[str, A
 
 
 def _bar(name: str, figure: Figure) -> dict[str, Any]:
-    """Return a figure with its bounds and whether it keeps them; without bounds it is only told."""
+    """Return a figure with its bounds and whether it keeps them; without bounds it is only told.
+
+    One that was not measured is said to be so, and keeps none.
+    """
     least, most = BOUNDS.get(name, (None, None))
     above = least is None or figure.value >= least
     below = most is None or figure.value <= most
     bounds = {"at_least": least, "at_most": most}
     return {
-        "figure": round(figure.value, 4),
-        "low": round(figure.low, 4),
-        "high": round(figure.high, 4),
+        "figure": rounded(figure.value) if figure.of else "not measured",
+        "low": rounded(figure.low),
+        "high": rounded(figure.high),
         "of": figure.of,
         **{name: bound for name, bound in bounds.items() if bound is not None},
-        "holds": above and below,
+        "holds": above and below and figure.of > 0,
     }
 
 
@@ -179,7 +196,14 @@ def shortest(examples: Sequence[Example]) -> tuple[Example, ...]:
 
 
 def named(words: Sequence[str]) -> dict[str, Path | None]:
-    """Return the adapters by name, the bundled model without one first."""
+    """Return the adapters by name, the bundled model without one first.
+
+    Ends the program for a word that names none.
+    """
+    for word in words:
+        name, _, path = word.partition("=")
+        if not (name and path):
+            sys.exit(f"adapters: expected NAME=ADAPTER.gguf, found {word!r}")
     pairs = [word.partition("=") for word in words] or [("shipped", "=", str(ADAPTER))]
     return {BASE: None, **{name: Path(path) for name, _, path in pairs}}
 
@@ -199,11 +223,14 @@ def main() -> None:
         examples = shortest(examples)
         config = config.with_settings({"max_new_tokens": QUICK_TOKENS})
     adapters = named(given.adapters)
-    judges = open_judges(config.rater, memory=cache_folder() / "answers" / "vectors.npz")
+    judges = open_judges(config.rater, memory=cache_folder() / "answers")
     systems, took = measured(examples, adapters, config, judges)
     *others, last = adapters
     before = others[-1] if len(others) > 1 else ""
+    is_full = not given.quick and given.limit_per_kind is None
     bars = checks(systems, examples, last, before, config.seed)
+    if is_full and not before:
+        bars |= unmeasured()
     by = groups(examples)
     result = {
         "benchmark": "distiller",
@@ -219,7 +246,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {given.threads or 'all'} threads",
         "versions": versions(),
     }
-    if not given.quick and given.limit_per_kind is None:
+    if is_full:
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result))
     sys.exit(not all(one["holds"] for one in bars.values()))

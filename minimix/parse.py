@@ -13,6 +13,8 @@ from minimix.records import Draft, Kind, Task
 THINK = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
 OPEN = "<answer>"
 CLOSE = "</answer>"
+UNCLOSED = f"no {CLOSE}"
+"""The problem of an answer that does not end, most often because it was cut."""
 TAGS = re.compile(r"</?(?:answer|think)>")
 LABEL_Q = re.compile(r"^\s*Q(?:uestion)?:\s*", re.IGNORECASE)
 LABEL_A = re.compile(r"\n\s*A(?:nswer)?:\s*", re.IGNORECASE)
@@ -57,7 +59,7 @@ def _answer(text: str) -> tuple[str, tuple[str, ...]]:
         problems.append("text before <answer>")
     inside, closed, after = rest.partition(CLOSE)
     if not closed:
-        problems.append("no </answer>")
+        problems.append(UNCLOSED)
     elif after.strip():
         problems.append("text after </answer>")
     return TAGS.sub("", inside).strip(), tuple(problems)

@@ -1,5 +1,6 @@
 """`minimix evaluate`: what its figures are, by values a reader can check."""
 
+import importlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,15 +12,24 @@ from click.testing import CliRunner
 
 from minimix.cli import cli
 from minimix.config import DistillConfig
+from minimix.embed import Embedder
 from minimix.engines import open_engine
 from minimix.engines.sampling import Sampling
 from minimix.errors import ConfigError, DataError, ModelError
-from minimix.evaluate import FIRST, evaluate, evaluate_file, held_out, remembering, write_files
+from minimix.evaluate import (
+    FIRST,
+    evaluate,
+    evaluate_file,
+    held_out,
+    remembering,
+    vectors_file,
+    write_files,
+)
 from minimix.evaluate.answers import Written, memory_file, tasks_together, write
 from minimix.evaluate.baselines import BASELINES, answer, best_source, concatenation, extractive
 from minimix.evaluate.scores import Judges, Scores, choose, score
 from minimix.evaluate.statistics import difference, mean, share
-from minimix.evaluate.table import LABELS, SHARES, groups
+from minimix.evaluate.table import LABELS, SHARES, groups, plain, table
 from minimix.mixture.tasks import Example, write_examples
 from minimix.records import Answer, Engine, Kind, Messages, Reward, Sample, Task, Vectors
 from minimix.reward import total
@@ -149,6 +159,7 @@ def test_half_of_the_reference_has_half_the_length_and_two_thirds_of_the_words()
 def test_a_name_without_a_source_is_strange_and_weighs():
     one = scored(tagged(WHOLE.replace("Iraq", "Iraq, Kurdistan,")))
     assert one.strange
+    assert one.unsupported is not None
     assert 0 < one.unsupported < 0.3
 
 
@@ -168,6 +179,27 @@ def test_what_repeats_itself_or_is_cut_loops():
     assert scored(tagged("They lived in Iraq. " * 6)).loops
     assert scored(tagged(WHOLE), finish="length").loops
     assert not scored(tagged(WHOLE)).loops
+
+
+def test_an_answer_that_never_closes_its_tag_or_is_none_counts_as_one_that_loops():
+    assert scored(tagged(WHOLE).removesuffix("</answer>")).loops
+    assert scored("<answer></answer>").loops
+    failed = Answer(0, 0, "", "failed", "no route to host")
+    (one,) = score([SUMER], [failed], judges=rated(3))
+    assert one.loops
+
+
+def test_a_task_without_an_answer_has_no_share_without_a_source():
+    judges = rated(3)
+    texts = (tagged(WHOLE), "", tagged(WHOLE))
+    answers = [Answer(n, 0, text, "stop") for n, text in enumerate(texts)]
+    found = score([SUMER] * 3, answers, judges=judges)
+    assert [one.unsupported for one in found] == [0, None, 0]
+    figures = table({"m": found}, {"all": [0, 1, 2], "none": [1]}, seed=0)["m"]
+    assert (figures["all"]["unsupported"].of, figures["all"]["kept"].of) == (2, 3)
+    assert plain({"m": figures})["m"]["none"]["unsupported"] == {
+        "value": None, "low": None, "high": None, "of": 0,
+    }  # fmt: skip
 
 
 def test_saying_again_what_the_reference_says_again_is_no_loop():
@@ -236,6 +268,14 @@ def test_texts_are_embedded_once(tmp_path):
     again = remembering(counting, tmp_path / "vectors.npz")
     assert again(["c", "d"]).tolist() == embed(["c", "d"]).tolist()
     assert asked == ["a", "b", "c", "d"]
+
+
+def test_another_embedder_has_vectors_of_its_own(tmp_path):
+    names = (("small", "a"), ("large", "a"), ("small", "b"), ("models/small", "a"))
+    files = {vectors_file(Embedder(embed, name, sha), tmp_path) for name, sha in names}
+    assert len(files) == 4
+    assert {file.parent for file in files} == {tmp_path}
+    assert vectors_file(Embedder(embed, "small", "a"), tmp_path).name.startswith("vectors-small-")
 
 
 TASKS = [replace(SUMER.task, parts=(f"{PARTS[0]} {n}.", PARTS[1])) for n in range(5)]
@@ -312,6 +352,19 @@ def test_the_first_candidate_is_greedy_unless_all_are_drawn():
     assert Sampling(2, 0.0, 0.9, 0, greedy_first=False).is_greedy(0)
 
 
+@pytest.mark.parametrize(
+    ("top_p", "steps"),
+    [(0.95, ["top-k", "top-p", "temp", "dist"]), (1.0, ["temp", "dist"])],
+)
+def test_a_draw_with_top_p_1_is_cut_at_no_token(top_p, steps):
+    c = pytest.importorskip("llama_cpp")
+    chain = Sampling(2, 0.7, top_p, 0)._chain(c, b"prompt", 1)
+    parts = [c.llama_sampler_chain_get(chain, n) for n in range(c.llama_sampler_chain_n(chain))]
+    names = [c.llama_sampler_name(part).decode() for part in parts]
+    c.llama_sampler_free(chain)
+    assert names == steps
+
+
 def test_so_many_of_a_kind_are_taken_from_all_over_the_file(tmp_path):
     made = [replace(SUMER, made=str(n)) for n in range(10)]
     write_examples(tmp_path / "held_out.jsonl", [*made, FALSE])
@@ -354,6 +407,37 @@ def test_an_engine_stands_beside_its_first_candidate_and_the_baselines(tmp_path)
     told = (tmp_path / "e.md").read_text()
     assert "| ROUGE-L | 1.000 (1.000 to 1.000) |" in told
     assert "minus concatenation: ROUGE-L +0.091 (+0.091 to +0.091)" in told
+
+
+@pytest.fixture
+def distiller(monkeypatch):
+    """Return the benchmark of the distiller, which is a script."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return importlib.import_module("distiller")
+
+
+def test_a_bar_that_was_not_measured_does_not_hold(distiller):
+    bars = distiller.unmeasured()
+    assert set(bars) == {f"gain in {part}" for part in ("reward", "quality", "aligned", "format")}
+    assert {(bar["figure"], bar["holds"]) for bar in bars.values()} == {("not measured", False)}
+    assert json.loads(json.dumps(bars, allow_nan=False)) == bars
+
+
+def test_figures_with_a_bar_are_also_told_of_all_tasks(distiller):
+    examples = [replace(SUMER, made=made) for made in (distiller.FROZEN, distiller.PREDICTED)]
+    good, bad = (Answer(0, 0, text, "stop") for text in (tagged(WHOLE), ""))
+    own = score(examples, [good, bad], judges=rated(3))
+    names = (distiller.best_of("m", 3), distiller.greedy("m"), *BASELINES)
+    bars = distiller.checks(dict.fromkeys(names, own), examples, "m", "", 0)
+    told = {name: (bars[name]["figure"], bars[name]["of"]) for name in bars}
+    assert (told["kept"], told["kept over all tasks"]) == ((1, 1), (0.5, 2))
+    assert (told["loops"], told["loops over all tasks"]) == ((0, 1), (0.5, 2))
+    assert told["unsupported over all tasks"] == (0, 1)
+
+
+def test_an_adapter_without_a_name_is_refused_in_one_line(distiller):
+    with pytest.raises(SystemExit, match=r"expected NAME=ADAPTER\.gguf, found 'sft\.gguf'"):
+        distiller.named(["sft.gguf"])
 
 
 @pytest.mark.slow

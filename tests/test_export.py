@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from minimix.cli import cli
+from minimix.cli.export import _text
 from minimix.config import EngineConfig
 from minimix.disk import file_sha256, record_sha256
 from minimix.engines import open_engine, open_model
@@ -25,7 +26,7 @@ from minimix.train.adapter import CONFIG, SETTINGS, WEIGHTS, check_plain, local_
 from minimix.train.base import base_folder
 from minimix.train.convert import QUANTISED
 from minimix.train.converters import FILES, converters, unpack
-from minimix.train.export import RECORD, export
+from minimix.train.export import RECORD, Exported, export
 from minimix.train.job import ExportConfig
 from minimix.train.ollama import modelfile
 from minimix.train.parity import COARSE, EXACT, adapter_bound, compare, require
@@ -77,6 +78,14 @@ def test_only_a_lora_in_safetensors_that_names_a_base_is_read(tmp_path):
         read_adapter(write_adapter(tmp_path / "b", weights="adapter_model.bin"))
     with pytest.raises(ModelError, match="names no base; give one with --base"):
         read_adapter(write_adapter(tmp_path / "c", base_model_name_or_path=None))
+
+
+@pytest.mark.parametrize(
+    ("base", "options"), [("bundled", ""), ("owner/name", "--model BASE.gguf ")]
+)
+def test_an_adapter_is_used_on_the_base_that_it_was_made_for(tmp_path, base, options):
+    told = _text(Exported((), (), "out.f16.gguf", "out.lora.gguf", base), tmp_path)
+    assert f"minimix distill data.jsonl {options}--adapter {tmp_path}/out.lora.gguf\n" in told
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,16 @@ import yaml
 from click.testing import CliRunner
 
 from minimix.cli import cli
+from minimix.cli.train import _say
 from minimix.errors import ConfigError, DataError, ModelError
 from minimix.records import Draft, Sample, Task
 from minimix.reward import grade, quality
-from minimix.train.batches import IGNORED, LikeLengths, dataset
+from minimix.train.batches import IGNORED, Groups, LikeLengths, dataset
 from minimix.train.folder import begin, last_checkpoint
-from minimix.train.rewards import Judges, Judging, check_kinds, score
+from minimix.train.rewards import Judges, Judging, check_kinds, rater_hash, score
 from minimix.train.settings import PRESETS, GrpoConfig, SftConfig, TrainConfig, with_settings
 from minimix.train.tokens import Encoded
-from minimix.train.watch import Log, runaway
+from minimix.train.watch import WARNING, Log, runaway
 from tests.fakes import by_words, embed
 
 TASK = Task("qa", ("Q: How far is the moon?\nA: far", "Q: The moon?\nA: 384,400 km"), "Q: m\nA: km")
@@ -66,6 +67,8 @@ def test_a_rate_that_yaml_reads_as_text_is_a_number():
         ({"r": True}, "r: expected int, found True"),
         ({"load_in_4bit": 1}, "load_in_4bit: expected true or false, found 1"),
         ({"learning_rate": float("nan")}, "learning_rate: expected 0..1, found nan"),
+        ({"max_steps": 0}, "max_steps: expected 1 or more, or -1 for no limit, found 0"),
+        ({"num_train_epochs": 0}, "num_train_epochs: expected 0.001..1000, found 0"),
         ({"backend": "jax"}, "backend: expected one of auto, plain, unsloth, found 'jax'"),
     ],
 )
@@ -77,6 +80,14 @@ def test_a_wrong_setting_is_named(given, message):
 def test_candidates_of_a_task_must_fill_whole_steps():
     with pytest.raises(ConfigError, match=r"multiple of num_generations \(4\), found 6"):
         GrpoConfig(per_device_train_batch_size=3, gradient_accumulation_steps=2)
+
+
+@pytest.mark.parametrize("name", ["save_steps", "max_steps"])
+def test_a_checkpoint_between_two_steps_of_one_batch_is_refused(name):
+    with pytest.raises(ConfigError, match=rf"{name}: expected a multiple of num_iterations \(2\)"):
+        with_settings(GrpoConfig, "24gb", {"save_steps": 10, "num_iterations": 2, name: 5})
+    fitting = with_settings(GrpoConfig, "24gb", {"save_steps": 10, "num_iterations": 2, name: 6})
+    assert getattr(fitting, name) == 6
 
 
 def test_a_loss_that_unsloth_would_scale_otherwise_is_refused():
@@ -110,6 +121,24 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 def test_no_row_is_lost_where_the_last_batch_is_not_full():
     order = list(LikeLengths([5, 500, 6, 501, 7], batch=2, multiple=64, seed=3))
     assert sorted(order) == [0, 1, 2, 3, 4]
+
+
+def test_candidates_stand_together_and_a_batch_comes_once_for_each_pass():
+    sampler = Groups(tasks=5, candidates=3, batch=2, repeats=2, seed=0)
+    order = list(sampler)
+    assert len(order) == len(sampler) == 24
+    first, again, second, _ = (order[start : start + 6] for start in range(0, 24, 6))
+    assert first == again == [first[0]] * 3 + [first[3]] * 3
+    assert len({first[0], first[3], second[0], second[3]}) == 4
+
+
+def test_a_resumed_epoch_has_the_order_that_it_would_have_had():
+    given = {"tasks": 50, "candidates": 1, "batch": 2, "repeats": 1, "seed": 7}
+    whole, resumed = Groups(**given), Groups(**given, epoch=1)
+    first = list(whole)
+    whole.set_epoch(1)
+    assert list(whole) == list(resumed) != first
+    assert sorted(first) == sorted(resumed) == list(range(50))
 
 
 def test_only_the_answer_has_labels():
@@ -150,6 +179,26 @@ def test_checkpoints_of_another_run_are_refused_until_they_are_given_up(
     assert begin(tmp_path, config, {"train.jsonl": hashed}, restart=True) is None
     assert not list(tmp_path.glob("checkpoint-*"))
     assert json.loads((tmp_path / "settings.json").read_text())["r"] == config.r
+
+
+def test_what_auto_stood_for_is_part_of_a_run_and_an_older_record_lacks_it(tmp_path):
+    begin(tmp_path, SftConfig(), {"train.jsonl": "ab"}, restart=False)
+    last = checkpoint(tmp_path, 100)
+    now = {"train.jsonl": "ab", "backend used": "plain"}
+    assert begin(tmp_path, SftConfig(), now, restart=False) == last
+    with pytest.raises(ConfigError, match="made with backend used 'plain', found 'unsloth'"):
+        begin(tmp_path, SftConfig(), now | {"backend used": "unsloth"}, restart=False)
+
+
+def test_a_rater_is_told_by_its_file(tmp_path):
+    file = tmp_path / "rater.npz"
+    file.write_bytes(b"one")
+    first = rater_hash(str(file))
+    file.write_bytes(b"two")
+    assert first.keys() == rater_hash(str(file)).keys() == {"rater file"}
+    assert first != rater_hash(str(file))
+    assert rater_hash("knn-bayes").keys() == {"rater file"}
+    assert rater_hash(str(tmp_path / "none")) == {}
 
 
 # what is watched
@@ -198,6 +247,15 @@ def test_length_and_copying_are_warned_of_when_they_leave_the_bounds_of_the_firs
     assert runaway(copying, 10) == {"copied": "copied has gone from 0.3 to 0.51"}
     too_few = rows([100] * 10 + [500] * 4, [0.3] * 14)
     assert runaway(too_few, 10) == {}
+    seldom = rows([100] + [200] * 5, [0.3] * 6)
+    assert runaway(seldom, 0) == {"length": "length has gone from 100 to 200"}
+
+
+@pytest.mark.parametrize(("quiet", "told"), [(True, ""), (False, "step 1\n")])
+def test_a_warning_goes_to_stderr_however_quiet(quiet, told, capsys):
+    for line in ("step 1", f"{WARNING}longer"):
+        _say(quiet=quiet)(line)
+    assert capsys.readouterr() == (told, "warning: longer\n")
 
 
 # rewards

@@ -277,6 +277,15 @@ def test_steps_by_reward_are_the_same_in_a_row_and_in_two_sittings(tasks, learnt
     assert same(tmp_path / "parts" / "checkpoint-2" / "ref", learnt.adapter)
 
 
+def test_the_second_epoch_of_a_resumed_run_is_that_of_one_in_a_row(tmp_path, learnt):
+    write_examples(tmp_path / "train.jsonl", [example(number) for number in range(4)])
+    start = learnt.adapter.parent  # two steps are an epoch
+    whole = grpo(tmp_path, start, tmp_path / "whole", tuning(max_steps=4))
+    grpo(tmp_path, start, tmp_path / "parts", tuning(max_steps=3))
+    parts = grpo(tmp_path, start, tmp_path / "parts", tuning(max_steps=4))
+    assert same(parts.adapter, whole.adapter)
+
+
 def test_a_candidate_that_cannot_be_scored_stops_the_training(tiny, tmp_path):
     def broken(samples):
         return np.full(len(samples), np.nan, dtype=np.float32)

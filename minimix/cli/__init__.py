@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from minimix import __version__
-from minimix.errors import MinimixError
+from minimix.errors import ConfigError, MinimixError
 
 COMMANDS = (
     "distill",
@@ -47,15 +47,28 @@ class Group(click.Group):
             raise click.ClickException(" ".join(str(error).split())) from error
 
 
-def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
-    """Make the settings in a YAML file the defaults of the command: flags still win."""
-    if path:
-        from minimix.config import DistillConfig, read_yaml
+def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> dict[str, Any]:
+    """Make the settings in a YAML file the defaults of the command, and return them: flags win.
 
-        settings = read_yaml(path)
-        DistillConfig().with_settings(settings)
-        ctx.default_map = {**(ctx.default_map or {}), **settings}
-    return path
+    One file may serve several commands: what is a setting of distill alone is passed over by the
+    others. Raises ConfigError for a name that is neither.
+    """
+    if not path:
+        return {}
+    from minimix.config import DistillConfig, read_yaml
+
+    options = {param.name: param for param in ctx.command.params if param.name}
+    settings = read_yaml(path)
+    elsewhere = DistillConfig().flat().keys() - options.keys()
+    settings = {name: value for name, value in settings.items() if name not in elsewhere}
+    unknown = sorted(settings.keys() - options.keys())
+    if unknown:
+        raise ConfigError(f"{path}: {unknown[0]}: no such setting; see --help")
+    for name, value in settings.items():
+        if getattr(options[name], "multiple", False) and not isinstance(value, list):
+            settings[name] = [value]  # click would take a text alone for a list of letters
+    ctx.default_map = {**(ctx.default_map or {}), **settings}
+    return settings
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

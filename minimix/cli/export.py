@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from minimix.cli.bar import watch
+from minimix.config import BUNDLED
 from minimix.train.convert import QUANTISED
 from minimix.train.job import ExportConfig
 
@@ -63,6 +64,7 @@ def _text(done: Any, output: Path) -> str:
     if not done.checks:
         lines.append("check     not made: nobody has compared these files with the model")
     if done.lora:
-        lines.append(f"use it    minimix distill data.jsonl --adapter {output / done.lora}")
+        base = "" if done.base == BUNDLED else "--model BASE.gguf "
+        lines.append(f"use it    minimix distill data.jsonl {base}--adapter {output / done.lora}")
     lines.append(f"use it    minimix distill data.jsonl --model {output / done.main}")
     return "\n".join(lines)

@@ -23,7 +23,7 @@ def command() -> None:
     \b
     minimix mixture sample --per-kind 2000 --output mixture
     minimix mixture build rated.jsonl --articles wiki.txt --output mixture
-    minimix train sft mixture
+    minimix train sft mixture -o sft --preset cpu
     """
 
 
@@ -70,8 +70,8 @@ output = click.option(
 )
 @click.option(
     "--think/--no-think",
-    default=True,
-    help="Whether rows with reasoning ask for it.  [default: think]",
+    default=False,
+    help="Whether rows with reasoning ask for it; distill never does.  [default: no-think]",
 )
 @click.option("--revision", default="", help="Branch, tag or commit on the hub.  [default: main]")
 @options.common
@@ -222,6 +222,6 @@ def _written(config: DistillConfig, per_kind: Sequence[str], held_out: float) ->
 
 
 def _is_given(name: str) -> bool:
-    """Return whether an option was given, on the command line or in the file of settings."""
+    """Return whether an option stands on the command line: a file of settings may be shared."""
     source = click.get_current_context().get_parameter_source(name)
-    return source is not ParameterSource.DEFAULT
+    return source is ParameterSource.COMMANDLINE

@@ -26,6 +26,13 @@ def _adding(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     return add
 
 
+def _load(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    """Read a YAML file of settings; those of the configuration are checked as it checks them."""
+    own = RUN.flat()
+    settings = load_config(ctx, param, path)
+    RUN.with_settings({name: value for name, value in settings.items() if name in own})
+
+
 common = _adding(
     click.option("--seed", default=RUN.seed, show_default=True, help="Seed of all chance."),
     click.option("--quiet", "-q", is_flag=True, help="No progress bar."),
@@ -33,7 +40,7 @@ common = _adding(
         "--config",
         "-c",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        callback=load_config,
+        callback=_load,
         is_eager=True,
         expose_value=False,
         help="Settings from a YAML file; flags win over it.",

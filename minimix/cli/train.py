@@ -7,24 +7,11 @@ from typing import Any, TypeVar
 
 import click
 
+from minimix.cli import load_config
 from minimix.train.settings import NAMES, GrpoConfig, SftConfig, TrainConfig, with_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 TYPES = {int: int, float: float, str: str}
-
-
-def _from_file(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
-    """Make the settings in a YAML file the defaults of the command: flags still win."""
-    if path:
-        from minimix.config import read_yaml
-
-        ctx.default_map = {**(ctx.default_map or {}), **read_yaml(path)}
-        known = {param.name for param in ctx.command.params}
-        unknown = sorted(ctx.default_map.keys() - known)
-        if unknown:
-            from minimix.errors import ConfigError
-
-            raise ConfigError(f"{path}: {unknown[0]}: no such setting; see --help")
 
 
 def _option(one: "dataclasses.Field[Any]") -> Callable[[F], F]:
@@ -55,12 +42,12 @@ def shared(function: F) -> F:
     yaml = click.Path(path_type=Path, exists=True, dir_okay=False)
     for option in (
         click.option("--restart", is_flag=True, help="Remove earlier checkpoints in the folder."),
-        click.option("--quiet", "-q", is_flag=True, help="Only the result, no lines on the way."),
+        click.option("--quiet", "-q", is_flag=True, help="Only the result and warnings."),
         click.option(
             "--config",
             "-c",
             type=yaml,
-            callback=_from_file,
+            callback=load_config,
             is_eager=True,
             expose_value=False,
             help="Settings from a YAML file; flags win over it.",
@@ -83,9 +70,15 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _say(*, quiet: bool) -> Callable[[str], None]:
-    from minimix.train.watch import is_first, unheard
+    """Return what shows a line: a warning always and on stderr, others unless `quiet`."""
+    from minimix.train.watch import WARNING, is_first, unheard
 
-    return click.echo if is_first() and not quiet else unheard
+    def say(line: str) -> None:
+        is_warning = line.startswith(WARNING)
+        if is_warning or not quiet:
+            click.echo(line, err=is_warning)
+
+    return say if is_first() else unheard
 
 
 @click.group(short_help="Train the distiller on a folder of tasks: sft, then grpo.")

@@ -10,6 +10,8 @@ from minimix.engines.picker import HeldPicker, Picker, gbnf
 
 TOP_K = 40
 """Cut before top-p: sorting the whole vocabulary for it would cost milliseconds a token."""
+NO_CUT = 1.0
+"""The top-p that leaves the whole vocabulary, which then needs no sorting and is not cut at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,22 @@ class Sampling:
         if self.is_greedy(candidate):
             c.llama_sampler_chain_add(chain, c.llama_sampler_init_greedy())
             return chain
-        c.llama_sampler_chain_add(chain, c.llama_sampler_init_top_k(TOP_K))
-        c.llama_sampler_chain_add(chain, c.llama_sampler_init_top_p(self.top_p, 1))
+        likeliest = top_k(self.top_p)
+        if likeliest:
+            c.llama_sampler_chain_add(chain, c.llama_sampler_init_top_k(likeliest))
+            c.llama_sampler_chain_add(chain, c.llama_sampler_init_top_p(self.top_p, 1))
         c.llama_sampler_chain_add(chain, c.llama_sampler_init_temp(self.temperature))
         seed = candidate_seed(self.seed, prompt, candidate)
         c.llama_sampler_chain_add(chain, c.llama_sampler_init_dist(seed))
         return chain
+
+
+def top_k(top_p: float) -> int | None:
+    """Return to how many tokens a draw is cut before top-p, None for not at all.
+
+    A top-p of 1 draws of the model's own distribution, as the candidates of GRPO are.
+    """
+    return None if top_p >= NO_CUT else TOP_K
 
 
 def candidate_seed(seed: int, prompt: bytes, candidate: int) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from minimix.config import DistillConfig
 from minimix.disk import atomic, file_sha256, read_arrays, write_bytes
-from minimix.embed import load_embedder
+from minimix.embed import Embedder, load_embedder
 from minimix.engines import open_engine
 from minimix.errors import ConfigError, DataError
 from minimix.evaluate.answers import Written, memory_file, tasks_together, write
@@ -129,14 +129,20 @@ def held_out(tasks: Path, limit_per_kind: int | None = None) -> tuple[Path, tupl
 def open_judges(rater: str, *, memory: Path | None = None) -> Judges:
     """Return the bundled embedder, the rater of that name, and the paper's own.
 
-    Vectors are taken from the file `memory`, and kept there.
+    Vectors are taken from a file in the folder `memory`, and kept there.
     """
     embedder = load_embedder()
     return Judges(
-        embed=remembering(embedder.embed, memory),
+        embed=remembering(embedder.embed, memory and vectors_file(embedder, memory)),
         rate=open_rater(rater).rate,
         rate_as_paper=open_rater(KNN_BAYES).rate,
     )
+
+
+def vectors_file(embedder: Embedder, folder: Path) -> Path:
+    """Return the file of an embedder's vectors: another name or other weights have another."""
+    key = hashlib.sha256(f"{embedder.name}\0{embedder.sha256}".encode()).hexdigest()
+    return folder / f"vectors-{Path(embedder.name).name}-{key[:12]}.npz"
 
 
 def remembering(embed: Embed, memory: Path | None = None) -> Embed:

@@ -18,14 +18,15 @@ from minimix import prompt
 from minimix.config import DistillConfig
 from minimix.disk import record_sha256, unwritable
 from minimix.engines.bundled import cache_folder
+from minimix.engines.sampling import top_k
 from minimix.errors import ModelError
+from minimix.evaluate.scores import UNWRITTEN
 from minimix.progress import Progress, silent
 from minimix.prompt import to_messages
 from minimix.records import Answer, Engine, Messages, Task
 
 COHORT, SEQUENCES = DistillConfig().cohort, 48
 """Tasks of a cohort of `distill`, and the answers that these make there."""
-UNWRITTEN = ("refused", "failed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +113,8 @@ def memory_file(engine: Engine, *, config: DistillConfig, greedy_first: bool = T
     own = config.engine
     drawn: list[float] = [config.candidates, greedy_first, config.seed]
     drawn += [own.temperature, own.top_p, own.max_new_tokens]
+    if top_k(own.top_p) is None:
+        drawn.append(0)  # kept apart from answers that were drawn of a cut vocabulary
     shown = [prompt.VERSION, prompt.STOPS, version("llama-cpp-python")]
     key = json.dumps([engine.sha256, dict(engine.settings), drawn, shown], sort_keys=True)
     name = hashlib.sha256(key.encode()).hexdigest()[:24]

@@ -16,11 +16,13 @@ from minimix.evaluate.baselines import answer_half
 from minimix.judge import LEAST_DISTINCT, Candidate, harm, merit
 from minimix.mixture.tasks import Example, to_sources
 from minimix.overlap import rouge_l
-from minimix.parse import as_read, parse
+from minimix.parse import UNCLOSED, as_read, parse
 from minimix.records import Answer, Draft, Embed, Place, Rate, Reward, Sample, Vectors
 from minimix.reward import grade, total
 
 NOWHERE = (Place("", 0, 0, ""),)
+UNWRITTEN = ("refused", "failed")
+"""`finish` of what was not written at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +42,9 @@ class Scores:
     with the reference, and whether it is 0.8 or more. rating: by the rater of `distill`, 0..5;
     reward_rated: the reward with that rating for the paper's. rouge_l, length_ratio: against the
     reference. kept: share of the sources' facts. unsupported: share of the draft's own weight
-    without a source; strange: any finding without one. copied: from one source. loops: repeats
-    itself more than the reference does, or was cut. harmful: `distill` would refuse it.
+    without a source, None for a draft without text; strange: any finding without one. copied: from
+    one source. loops: repeats itself more than the reference does, was cut, never closed its tag,
+    or has no text. harmful: `distill` would refuse it.
     """
 
     formed: bool
@@ -54,7 +57,7 @@ class Scores:
     reward_rated: float
     rouge_l: float
     kept: float
-    unsupported: float
+    unsupported: float | None
     strange: bool
     copied: float
     loops: bool
@@ -143,7 +146,9 @@ def _ratings(rate: Rate, examples: Sequence[Example], drafts: Sequence[Draft]) -
 def _scores(example: Example, answer: Answer, draft: Draft, judged: _Judged) -> Scores:
     marks = audit(draft, to_sources(example.task))
     wanted = answer_half(example.task, example.reference)
-    distinct = marks.distinct / distinct_trigrams(wanted)
+    has_text = bool(draft.answer) and answer.finish not in UNWRITTEN
+    repeats = marks.distinct / distinct_trigrams(wanted) < LEAST_DISTINCT
+    is_cut = answer.finish == "length" or UNCLOSED in draft.problems
     return Scores(
         formed=not draft.problems,
         format=judged.reward.format,
@@ -155,10 +160,10 @@ def _scores(example: Example, answer: Answer, draft: Draft, judged: _Judged) -> 
         reward_rated=judged.total_rated,
         rouge_l=rouge_l(draft.response, wanted),
         kept=marks.kept,
-        unsupported=1 - marks.supported if draft.answer else 0.0,
+        unsupported=1 - marks.supported if has_text else None,
         strange=bool(marks.unsupported),
         copied=marks.copied,
-        loops=answer.finish == "length" or distinct < LEAST_DISTINCT,
+        loops=is_cut or repeats or not has_text,
         harmful=bool(harm(draft, marks)),
         length_ratio=len(draft.response.split()) / max(1, len(wanted.split())),
     )

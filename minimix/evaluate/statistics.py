@@ -25,6 +25,10 @@ class Figure:
     of: int
 
 
+UNKNOWN = Figure(math.nan, math.nan, math.nan, 0)
+"""A figure that none of the tasks has."""
+
+
 def share(found: Sequence[bool]) -> Figure:
     """Return the share of tasks for which something holds, with Wilson's interval.
 

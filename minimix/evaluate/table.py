@@ -1,11 +1,12 @@
 """Figures of several systems side by side, by kind and by how a task was made."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minimix.evaluate.baselines import BASELINES, REFERENCE
 from minimix.evaluate.scores import Scores
-from minimix.evaluate.statistics import Figure, difference, mean, share
+from minimix.evaluate.statistics import UNKNOWN, Figure, difference, mean, share
 from minimix.mixture.tasks import Example
 from minimix.records import KINDS
 
@@ -24,7 +25,7 @@ LABELS: Mapping[str, str] = {
     "unsupported": "weight without a source",
     "strange": "with a finding without a source (share)",
     "copied": "copied from one source",
-    "loops": "loops or is cut (share)",
+    "loops": "loops, is cut or empty (share)",
     "harmful": "distill would refuse it (share)",
     "length_ratio": "length against the reference",
 }
@@ -52,8 +53,9 @@ def groups(examples: Sequence[Example]) -> Groups:
 
 
 def values(scores: Sequence[Scores], name: str) -> list[float]:
-    """Return one figure of each task, a flag as 0 or 1."""
-    return [float(getattr(one, name)) for one in scores]
+    """Return one figure of each task that has it, a flag as 0 or 1."""
+    found = [getattr(one, name) for one in scores]
+    return [float(one) for one in found if one is not None]
 
 
 def table(systems: Mapping[str, Sequence[Scores]], by: Groups, *, seed: int) -> Table:
@@ -69,6 +71,8 @@ def table(systems: Mapping[str, Sequence[Scores]], by: Groups, *, seed: int) -> 
 
 def _figure(scores: Sequence[Scores], name: str, seed: int) -> Figure:
     found = values(scores, name)
+    if not found:
+        return UNKNOWN
     return share([bool(one) for one in found]) if name in SHARES else mean(found, seed=seed)
 
 
@@ -93,14 +97,14 @@ def against(
 
 
 def plain(found: Table) -> dict[str, Any]:
-    """Return a table as JSON holds it."""
+    """Return a table as JSON holds it; a figure of no task is null."""
     return {
         system: {
             group: {
                 name: {
-                    "value": round(one.value, 4),
-                    "low": round(one.low, 4),
-                    "high": round(one.high, 4),
+                    "value": rounded(one.value),
+                    "low": rounded(one.low),
+                    "high": rounded(one.high),
                     "of": one.of,
                 }
                 for name, one in figures.items()
@@ -109,6 +113,11 @@ def plain(found: Table) -> dict[str, Any]:
         }
         for system, by_group in found.items()
     }
+
+
+def rounded(value: float) -> float | None:
+    """Return four digits of a number, None for one that nobody knows."""
+    return None if math.isnan(value) else round(value, 4)
 
 
 def markdown(found: Table, compared: Table, *, title: str, notes: Sequence[str]) -> str:
@@ -139,5 +148,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(figure: Figure, *, signed: bool = False) -> str:
+    if not figure.of:
+        return "-"
     sign = "+" if signed else ""
     return f"{figure.value:{sign}.3f} ({figure.low:{sign}.3f} to {figure.high:{sign}.3f})"

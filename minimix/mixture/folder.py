@@ -1,6 +1,6 @@
 """A folder of training data made on this machine: what `minimix mixture build` calls."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +10,20 @@ import numpy as np
 from minimix.errors import ConfigError, DataError
 from minimix.files import read_records
 from minimix.mixture.articles import Article, read_articles, read_squad, read_titled
-from minimix.mixture.build import from_articles, from_samples
+from minimix.mixture.build import FEWEST_NEIGHBOUR, MOST_WORDS, from_articles, from_samples
+from minimix.mixture.readme import write_tasks
 from minimix.mixture.split import apart
-from minimix.mixture.tasks import HELD_OUT, TRAIN, Example, write_examples
+from minimix.mixture.tasks import Example
+from minimix.mixture.wording import words
 from minimix.pool import Ratings, read_pool
 from minimix.progress import Progress, silent
 from minimix.rating import open_rater
 from minimix.records import Embed, Kind, Sample
 
 TEXT = ".txt"
+BAD, OTHER, LOW = "not to be read as samples", "of another kind than qa", "rated too low"
+PASSAGE, UNFIT, USED = "about a passage", "of unfit length", "used"
+NONE = "no task came of them: one sentence, broken off, like no other, or a fact lost in typing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +52,15 @@ class BuildConfig:
 
 @dataclass(frozen=True)
 class Built:
-    """What a folder of tasks holds, and how many were left out so that nothing leaks."""
+    """What a folder of tasks holds, and how many were left out so that nothing leaks.
+
+    `rows` counts the samples that were read, by what became of them.
+    """
 
     train: Sequence[Example]
     held_out: Sequence[Example]
     left_out: int
+    rows: Mapping[str, int]
 
 
 def build_folder(
@@ -68,30 +77,54 @@ def build_folder(
     Rows without ratings are rated first. Raises DataError where nothing can be made of them.
     """
     rng = np.random.default_rng([config.seed, 4])
-    samples = [sample for source in rows for sample in read_good(source, config, progress)]
+    read = [read_good(source, config, progress) for source in rows]
+    samples = [sample for good, _ in read for sample in good]
     found = [article for path in articles for article in read_any(path)]
     made = [
         *from_samples(samples, per_row=config.per_row, embed=embed, rng=rng),
         *from_articles(found, rng=rng),
     ]
+    fates = sum((others for _, others in read), fates_of(samples, made))
     if not made:
-        raise DataError("no task can be made of these rows and articles: too few, or too short")
+        why = ", ".join(f"{count:,} {fate}" for fate, count in fates.items()) or "no rows"
+        raise DataError(f"no task can be made of these rows and articles: too few or short ({why})")
     train, held_out, left_out = apart(
         limited(made, config.per_kind, rng), share=config.held_out, rng=rng
     )
-    write_examples(output / TRAIN, train)
-    write_examples(output / HELD_OUT, held_out)
-    return Built(train, held_out, left_out)
+    write_tasks(output, train, held_out)
+    return Built(train, held_out, left_out, fates)
 
 
-def read_good(source: str, config: BuildConfig, progress: Progress = silent) -> list[Sample]:
-    """Return the question-answer samples of a source that are good enough to learn from."""
+def fates_of(samples: Sequence[Sample], made: Sequence[Example]) -> Counter[str]:
+    """Return of how many good samples a task was made, and why of the others none was."""
+    used = {place for example in made for place in example.sources}
+    fates = Counter[str]()
+    for sample in samples:
+        fits = FEWEST_NEIGHBOUR <= words(sample.response) <= MOST_WORDS
+        unused = PASSAGE if sample.input else NONE if fits else UNFIT
+        fates[USED if used.issuperset(sample.sources) else unused] += 1
+    return fates
+
+
+def read_good(
+    source: str, config: BuildConfig, progress: Progress = silent
+) -> tuple[list[Sample], Counter[str]]:
+    """Return a source's question-answer samples that are good enough to learn from.
+
+    With them, how many others there are, by reason.
+    """
     pool = read_pool(source, ratings=config.ratings, progress=progress)
     own = [sample for sample in pool.samples if sample.kind == "qa"]
     unrated = [sample for sample in own if sample.rating is None]
     rated = dict(zip(unrated, open_rater().rate(unrated), strict=True)) if unrated else {}
     ratings = [rated[s] if s.rating is None else s.rating for s in own]
-    return [s for s, r in zip(own, ratings, strict=True) if r >= config.least_rating]
+    good = [s for s, r in zip(own, ratings, strict=True) if r >= config.least_rating]
+    others = {
+        BAD: len(pool.dropped),
+        OTHER: len(pool.samples) - len(own),
+        LOW: len(own) - len(good),
+    }
+    return good, Counter(others)
 
 
 def read_any(path: Path) -> tuple[Article, ...]:

@@ -13,9 +13,9 @@ LEAST_SHARE = 0.5
 """Of the shorter text's shingles (three words in a row): from here on two texts are alike."""
 LEAST_SHARED = 6
 MOST_HOLDERS = 50
-"""A shingle is looked up in so many texts, the first that hold it: more say only that it is common.
+"""A shingle is looked up in so many texts, the first that hold it, where all are compared with all.
 
-A text that very many others are like is still found to be like the first of them.
+What this misses `minimix.mixture.split.apart` looks for once more, in all that is held out.
 """
 
 Shingle = tuple[str, str, str]
@@ -34,8 +34,11 @@ class Known:
     sizes: Sequence[int]
 
 
-def index(texts: Sequence[str]) -> Known:
-    """Return `texts` ready to be looked for."""
+def index(texts: Sequence[str], *, most_holders: int = MOST_HOLDERS) -> Known:
+    """Return `texts` ready to be looked for, each shingle in its first `most_holders` texts.
+
+    With as many as there are texts every text is found that another is like.
+    """
     exact: dict[str, int] = {}
     holders: dict[Shingle, list[int]] = {}
     sizes = []
@@ -45,7 +48,7 @@ def index(texts: Sequence[str]) -> Known:
         sizes.append(len(own))
         for shingle in own:
             held = holders.setdefault(shingle, [])
-            if len(held) < MOST_HOLDERS:
+            if len(held) < most_holders:
                 held.append(position)
     exact.pop("", None)  # signs alone are like nothing
     return Known(exact, holders, sizes)

@@ -11,15 +11,19 @@ README = "README.md"
 
 
 def write_tasks(output: Path, train: Sequence[Example], held_out: Sequence[Example]) -> None:
-    """Write both parts of a folder; of nothing held out there is no file, nor one from before."""
-    write_examples(output / TRAIN, train)
+    """Write both parts of a folder; of nothing held out there is no file.
+
+    What was there before goes first and train.jsonl comes last: whenever the writing ends, tasks
+    to train on lie beside no held-out tasks but their own.
+    """
+    for path in (output / TRAIN, output / HELD_OUT):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(path, error) from error
     if held_out:
         write_examples(output / HELD_OUT, held_out)
-        return
-    try:
-        (output / HELD_OUT).unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(output / HELD_OUT, error) from error
+    write_examples(output / TRAIN, train)
 
 
 def describe(

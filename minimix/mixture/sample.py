@@ -33,7 +33,7 @@ class Sampling:
     train: Counts
     held_out: Counts
     max_tokens: int
-    think: bool = True
+    think: bool = False
     seed: int = 42
 
 
@@ -98,7 +98,8 @@ def sample(
         return TOO_LONG if sum(count_tokens(example)) > settings.max_tokens else ""
 
     held = _held_out(layout, settings, too_long, progress)
-    known = index([example.reference for one in held for example in one.examples])
+    texts = [example.reference for one in held for example in one.examples]
+    known = index(texts, most_holders=len(texts))
 
     def unfit(example: Example) -> str:
         return LEAK if alike(example.reference, known) else too_long(example)

@@ -23,6 +23,7 @@ def apart(
     that share a source record, or whose targets are alike, stand on one side. Where too many hang
     together, those between the sides are left out: at most as many as are to be held out, and of
     these there are at most twice as many. A smaller held-out part says that more could not be had.
+    Whatever is then still like something held out, of very common words, is left out besides.
     Raises DataError for another share.
     """
     if not 0 <= share < 1:
@@ -31,8 +32,12 @@ def apart(
     wanted = {name: max(1, round(share * size)) for name, size in Counter(strata).items() if share}
     order = [int(n) for n in rng.permutation(len(examples))]
     held, lost = _drawn(order, _keys(examples), strata, wanted)
-    train = [one for n, one in enumerate(examples) if n not in held and n not in lost]
-    return train, [one for n, one in enumerate(examples) if n in held], len(lost)
+    held_out = [one for n, one in enumerate(examples) if n in held]
+    texts = [one.reference for one in held_out]
+    known = index(texts, most_holders=len(texts))
+    rest = [one for n, one in enumerate(examples) if n not in held and n not in lost]
+    train = [one for one in rest if not alike(one.reference, known)]
+    return train, held_out, len(examples) - len(held_out) - len(train)
 
 
 def _drawn(
@@ -54,7 +59,8 @@ def _drawn(
             own = ours | keys[n]
             inside = {m for m in touched if keys[m] <= own}
             between = touched - inside
-        if len(lost) + len(between) <= most and len(held) + len(inside) <= 2 * most:
+        gone, out = len(lost) + len(between), len(held) + len(inside)
+        if gone <= most and out <= 2 * most and gone + out < len(keys):  # some are left to train on
             ours = ours.union(*(keys[m] for m in inside))
             held |= inside
             lost |= between

@@ -46,6 +46,48 @@ class LikeLengths:
         return iter([*batches.ravel().tolist(), *rows[left].tolist()])
 
 
+@dataclass
+class Groups:
+    """A sampler: tasks in batches, each task as often in a row as it gets candidates.
+
+    A batch comes `repeats` times, once for each pass that is made of its candidates; tasks that
+    fill no batch are left out of the epoch. The order is a function of seed and epoch alone.
+    """
+
+    tasks: int
+    candidates: int
+    batch: int
+    repeats: int
+    seed: int
+    epoch: int = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of this epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return self.tasks // self.batch * self.batch * self.repeats * self.candidates
+
+    def __iter__(self) -> Iterator[int]:
+        """Return the task of each row of the epoch."""
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.tasks)
+        batches = order[: self.tasks // self.batch * self.batch].reshape(-1, self.batch)
+        rows = np.repeat(np.repeat(batches, self.repeats, axis=0), self.candidates, axis=1)
+        return iter(rows.ravel().tolist())
+
+
+def groups_of(tasks: int, arguments: Any) -> Groups:
+    """Return the sampler of so many tasks by trl's settings of GRPO."""
+    return Groups(
+        tasks=tasks,
+        candidates=arguments.num_generations,
+        batch=arguments.generation_batch_size // arguments.num_generations,
+        repeats=arguments.num_iterations * arguments.steps_per_generation,
+        seed=arguments.seed,
+    )
+
+
 def answer_loss(model: Any, ids: Any, labels: Any, count: Any = None) -> Any:
     """Return the loss on the answers of a batch padded on the right; logits are made for no others.
 

@@ -44,12 +44,16 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export left: `main` is the GGUF to serve, `lora` the adapter's or None."""
+    """What an export left: `main` is the GGUF to serve, `lora` the adapter's or None.
+
+    `base` is what the adapter sits on, None for a whole model.
+    """
 
     files: tuple[File, ...]
     checks: tuple[Parity, ...]
     main: str
     lora: str | None
+    base: str | None = None
 
 
 def export(
@@ -76,7 +80,8 @@ def export(
         files = tuple(_files(folder))
         _record(job, source, files, checks)
     lora = job.lora.name if config.lora else None
-    return Exported(files, tuple(checks), job.main.name, lora)
+    base = job.adapter.base if job.adapter else None
+    return Exported(files, tuple(checks), job.main.name, lora, base)
 
 
 def _check_free(output: Path, *, overwrite: bool) -> None:

@@ -45,8 +45,9 @@ def begin(
 ) -> Path | None:
     """Return the checkpoint to go on from, None for a fresh start, and record the settings.
 
-    `inputs` are hashes of what is read, by name. Raises ConfigError where the checkpoints in
-    `folder` were made otherwise; `restart` removes them first.
+    `inputs` are hashes of what is read and what "auto" stood for, by name. Raises ConfigError where
+    the checkpoints in `folder` were made otherwise, by what its record tells; `restart` removes
+    them first.
     """
     if restart and is_first():
         _clear(folder)

@@ -17,12 +17,13 @@ from minimix.rating import open_rater
 from minimix.records import Task
 from minimix.train import backends
 from minimix.train.adapter import WEIGHTS, Adapter, check_plain, read_adapter
+from minimix.train.batches import Groups, groups_of
 from minimix.train.folder import ADAPTER, Trained, begin, steps_done
-from minimix.train.rewards import Judges, Judging, check_kinds
+from minimix.train.rewards import Judges, Judging, check_kinds, rater_hash
 from minimix.train.settings import GrpoConfig
 from minimix.train.sft import go_on, hashes, shared_arguments, step_count
 from minimix.train.tokens import prompt_ids
-from minimix.train.watch import Log, Say, is_first, listener, runaway, unheard
+from minimix.train.watch import WARNING, Log, Say, is_first, listener, runaway, unheard
 
 PARTS = ("reward", "quality", "alignment", "format", "copied")
 FROM_TRL = {
@@ -62,7 +63,12 @@ def grpo(
     backend = backends.prepare(config.backend)
     generator = backends.writes_with(config.generator, backend)
     start = _read_start(adapter)
-    inputs = {**hashes(tasks), "adapter": file_sha256(start.folder / WEIGHTS)}
+    inputs = {
+        **hashes(tasks, backend),
+        "adapter": file_sha256(start.folder / WEIGHTS),
+        "generator used": generator,
+        **rater_hash(config.rater),
+    }
     checkpoint = begin(output, config, inputs, restart=restart)
     model, tokenizer = backends.open_model(_wanted(start, config, generator), backend)
     backends.load_weights(model, start.folder)
@@ -194,6 +200,10 @@ def _trainer(
             """Load the adapter, of which transformers would load the frozen copy alone."""
             backends.load_weights(self.model, Path(checkpoint))
 
+        def _get_train_sampler(self, *_: Any) -> Groups:
+            """Draw the order from seed and epoch: trl's begins anew where a run goes on."""
+            return groups_of(len(prompts), arguments)
+
         def create_model_card(self, *_: Any, **__: Any) -> None:
             """Write none: it would name paths of this machine."""
 
@@ -226,7 +236,8 @@ def _listener(log: Log, judging: Judging, steps: int, first: int, say: Say) -> A
         say(f"step {step:,}/{steps:,}  {shown}  {row['seconds']:,.0f} s")
         for name, warning in runaway(log.rows, first).items():
             if name not in warned:
-                say(f"warning: {warning} since the first {first} steps")
+                steps_seen = max(first, round(log.rows[0]["step"]))
+                say(f"{WARNING}{warning} since the first {steps_seen} steps")
             warned.add(name)
 
     def saved() -> None:

@@ -5,13 +5,16 @@ A candidate that cannot be scored stops the training: a number made up for it wo
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from minimix.audit import audit
+from minimix.disk import file_sha256
 from minimix.errors import DataError
 from minimix.mixture.tasks import to_sources
 from minimix.parse import as_read, parse
+from minimix.rating import BUNDLED
 from minimix.records import Draft, Embed, Place, Rate, Reward, Sample, Task, Vectors
 from minimix.reward import grade, total
 
@@ -116,3 +119,9 @@ def _cosines(tasks: Sequence[Task], drafts: Sequence[Draft], embed: Embed) -> Ve
         raise DataError("the embedder gave a vector that is no number")
     cosines[[not draft.answer for draft in drafts]] = 0.0
     return cosines
+
+
+def rater_hash(rater: str) -> dict[str, str]:
+    """Return the hash of a rater's file by name, nothing where there is no such file."""
+    path = BUNDLED.get(rater, Path(rater))
+    return {"rater file": file_sha256(path)} if path.is_file() else {}

@@ -20,6 +20,7 @@ SCALES = ("group", "batch", "none")
 NO_STEPS = -1
 """`max_steps` for as many as the epochs make."""
 MOST = 1e9
+LEAST_EPOCHS = 0.001
 
 
 def _setting(default: Any, about: str, low: float | None = None, high: float = MOST) -> Any:
@@ -43,7 +44,7 @@ class TrainConfig:
     learning_rate: float = _setting(2e-4, "Highest learning rate of AdamW.", 0, 1)
     per_device_train_batch_size: int = _setting(4, "Rows in one pass through the model.", 1)
     gradient_accumulation_steps: int = _setting(4, "Passes that make one step.", 1)
-    num_train_epochs: float = _setting(3.0, "Passes over the tasks.", 0, 1000)
+    num_train_epochs: float = _setting(3.0, "Passes over the tasks.", LEAST_EPOCHS, 1000)
     max_steps: int = _setting(NO_STEPS, "Steps in all, whatever the epochs; -1: no limit.", -1)
     warmup_steps: int = _setting(10, "Steps over which the learning rate rises.", 0)
     decay: float = _setting(0.2, "Share of all steps, at the end, in which it falls to 0.", 0, 1)
@@ -60,6 +61,8 @@ class TrainConfig:
         """Raise ConfigError for a setting of the wrong type or out of range."""
         for one in fields(self):
             _check(one.name, getattr(self, one.name), one.default, one.metadata)
+        if self.max_steps == 0:
+            raise ConfigError(f"max_steps: expected 1 or more, or {NO_STEPS} for no limit, found 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,7 @@ class GrpoConfig(TrainConfig):
     learning_rate: float = _setting(1e-5, "Highest learning rate of AdamW.", 0, 1)
     per_device_train_batch_size: int = _setting(4, "Candidates in one pass.", 1)
     gradient_accumulation_steps: int = _setting(8, "Passes that make one step.", 1)
-    num_train_epochs: float = _setting(1.0, "Passes over the tasks.", 0, 1000)
+    num_train_epochs: float = _setting(1.0, "Passes over the tasks.", LEAST_EPOCHS, 1000)
     warmup_steps: int = _setting(0, "Steps over which the learning rate rises.", 0)
     decay: float = _setting(0.0, "Share of all steps, at the end, in which it falls to 0.", 0, 1)
     logging_steps: int = _setting(1, "Steps between two lines of the log.", 1)
@@ -112,8 +115,15 @@ class GrpoConfig(TrainConfig):
     watch_steps: int = _setting(20, "First steps, which later ones are warned against.", 1)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError also where groups of candidates do not fill a step."""
+        """Raise ConfigError also where candidates do not fill a step, or are cut off."""
         super().__post_init__()
+        for name in ("save_steps", "max_steps"):
+            steps = getattr(self, name)
+            if steps != NO_STEPS and steps % self.num_iterations:
+                raise ConfigError(
+                    f"{name}: expected a multiple of num_iterations ({self.num_iterations}), for "
+                    f"candidates are in no checkpoint, found {steps}"
+                )
         if self.loss_type == "dr_grpo" and self.scale_rewards != "none":
             raise ConfigError(
                 "scale_rewards: expected none with loss_type dr_grpo, which Unsloth would set so, "

@@ -39,7 +39,7 @@ def sft(
     Raises DataError where no task fits, ConfigError for other settings.
     """
     backend = backends.prepare(config.backend)
-    checkpoint = begin(output, config, hashes(tasks), restart=restart)
+    checkpoint = begin(output, config, hashes(tasks, backend), restart=restart)
     model, tokenizer = backends.open_model(_wanted(config), backend)
     train, left_out = encode(read_examples(tasks / TRAIN), tokenizer, max_length=config.max_length)
     if not train:
@@ -81,11 +81,11 @@ def _wanted(config: SftConfig) -> backends.Wanted:
     )
 
 
-def hashes(tasks: Path) -> dict[str, str]:
-    """Return the hash of a folder's training tasks by name; raises DataError for none."""
+def hashes(tasks: Path, backend: str) -> dict[str, str]:
+    """Return what a training is made of: hash of its tasks, backend; raises DataError for none."""
     if not (tasks / TRAIN).is_file():
         raise DataError(f"{tasks}: expected a folder of tasks with {TRAIN}, found none")
-    return {TRAIN: file_sha256(tasks / TRAIN)}
+    return {TRAIN: file_sha256(tasks / TRAIN), "backend used": backend}
 
 
 def step_count(rows: int, config: TrainConfig) -> int:

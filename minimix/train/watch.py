@@ -14,6 +14,8 @@ Say = Callable[[str], None]
 """Shows one line to whoever watches."""
 Row = dict[str, float]
 LOG = "log.csv"
+WARNING = "warning: "
+"""How a line begins that is shown even to those who want no lines."""
 WINDOW = 5
 """Last lines of the log that are held against the first."""
 LONGER, SHORTER, MORE_COPIED = 1.5, 0.5, 0.2
@@ -83,9 +85,12 @@ class Log:
 
 
 def runaway(rows: Sequence[Row], first: int) -> dict[str, str]:
-    """Return what has left the bounds set by the steps up to `first`: column to warning."""
-    early = [row for row in rows if row["step"] <= first]
-    late = [row for row in rows if row["step"] > first][-WINDOW:]
+    """Return what has left the bounds set by the steps up to `first`: column to warning.
+
+    Where the log's first line comes later than that, the bounds are set by this line.
+    """
+    early = [row for row in rows if row["step"] <= first] or rows[:1]
+    late = rows[len(early) :][-WINDOW:]
     found = {}
     for name in ("length", "copied"):
         before, now = ([row[name] for row in part if name in row] for part in (early, late))
