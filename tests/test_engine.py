@@ -32,9 +32,14 @@ def model():
 
 
 def write(
-    model: LlamaModel, chats: list[Messages], *, candidates: int = 1, parallel: int = 4
+    model: LlamaModel,
+    chats: list[Messages],
+    *,
+    candidates: int = 1,
+    parallel: int = 4,
+    temperature: float = 0.7,
 ) -> list[Answer]:
-    sampling = Sampling(candidates, temperature=0.7, top_p=0.95, seed=1)
+    sampling = Sampling(candidates, temperature=temperature, top_p=0.95, seed=1)
     batcher = Batcher(model, sampling, threads=1, parallel=parallel)
     answers = batcher.run(chats, context=1024, new=48)
     return sorted(answers, key=lambda answer: (answer.task, answer.candidate))
@@ -51,7 +56,7 @@ def test_the_same_again_gives_the_same_bits(model):
 
 
 def test_a_fork_continues_as_if_it_had_read_the_prompt_itself(model):
-    forked = write(model, CHATS[:1], candidates=3, parallel=1)
+    forked = write(model, CHATS[:1], candidates=3, parallel=1, temperature=2.0)
     alone = write(model, CHATS[:1], candidates=1, parallel=1)
     assert forked[0] == alone[0]
     assert len({answer.text for answer in forked}) > 1

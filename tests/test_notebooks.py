@@ -1,6 +1,8 @@
 """The notebooks run from the first cell to the last, on a CPU at tiny size."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,8 @@ def test_a_notebook_is_kept_without_outputs_and_installs_first(path):
 
 
 @pytest.mark.slow
-def test_the_distiller_is_trained_exported_and_evaluated(tmp_path):
+def test_the_distiller_is_trained_exported_and_evaluated(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     for kind in KINDS:

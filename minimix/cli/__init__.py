@@ -4,6 +4,7 @@ Commands are imported when they are asked for, so that `minimix --help` answers 
 """
 
 import importlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a MinimixError becomes one line and exit status 1."""
+        # Where it is installed, it warns of a kernel that nothing here uses, at every start.
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         try:
             return super().invoke(ctx)
         except MinimixError as error:
