@@ -20,7 +20,7 @@ from audit_cases import PLACE, rows
 from minimix import prompt
 from minimix.config import EngineConfig
 from minimix.engines import open_engine
-from minimix.mixture.degrade import variants
+from minimix.mixture.worse.degrade import variants
 from minimix.prompt import part_text, to_messages
 from minimix.records import Answer, Engine, Sample, Task
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minimix.mixture.degrade import variants
+from minimix.mixture.worse.degrade import variants
 from minimix.records import Draft, Place, Sample
 
 HERE = Path(__file__).parent

@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from minimix.disk import file_sha256, record_sha256
-from minimix.mixture.articles import read_articles, read_squad
-from minimix.mixture.degrade import variants
 from minimix.mixture.likeness import alike, index
-from minimix.mixture.passages import build
 from minimix.mixture.tasks import HELD_OUT, Example, read_examples, target, write_examples
+from minimix.mixture.text.articles import read_articles, read_squad
+from minimix.mixture.text.passages import build
+from minimix.mixture.worse.degrade import variants
 from minimix.parse import parse
 from minimix.prompt import part_text
 from minimix.records import Kind, Place, Sample, Task

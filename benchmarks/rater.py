@@ -24,8 +24,8 @@ import numpy as np
 from minimix import static
 from minimix.config import DistillConfig
 from minimix.engines import cores
-from minimix.mixture.degrade import graded
-from minimix.mixture.passages import build, read_articles, read_squad
+from minimix.mixture.text.passages import build, read_articles, read_squad
+from minimix.mixture.worse.degrade import graded
 from minimix.output import versions
 from minimix.rate import rate_samples
 from minimix.rating import VERSION, open_rater

@@ -22,7 +22,7 @@ from typing import Any
 
 from minimix.embed import load_embedder
 from minimix.engines.bundled import ADAPTER, cache_folder
-from minimix.mixture.folder import BuildConfig, build_folder
+from minimix.mixture.rule.folder import BuildConfig, build_tasks
 from minimix.mixture.tasks import TRAIN
 from minimix.pool import Ratings
 from minimix.train.convert import write_lora_gguf
@@ -34,7 +34,7 @@ EXAMPLE = Path(__file__).parent / "dolly.jsonl"
 DOLLY = ("dolly_rated_00.jsonl", "dolly_rated_01.jsonl")
 SEEDS = "seed_tasks.jsonl"
 TRAINED_ARTICLES = 20
-PER_KIND = {"qa": 2600, "mcq": 350, "tfq": 350, "cs": 300, "para": 300}
+PER_KIND = {"qa": 4200, "mcq": 350, "tfq": 350, "cs": 400, "para": 700}
 SFT: dict[str, dict[str, Any]] = {
     "cpu": {"max_length": 768, "num_train_epochs": 1.0, "save_steps": 40}
 }
@@ -90,7 +90,7 @@ def main() -> None:
     if not (tasks / TRAIN).exists():
         rows, articles = gather(given.folder, given.work / "rows")
         embed = load_embedder().embed
-        build_folder([str(path) for path in rows], articles, tasks, BUILD, embed=embed)
+        build_tasks([str(path) for path in rows], articles, tasks, BUILD, embed=embed)
     steps = {"max_steps": given.sft_steps}
     config = with_settings(SftConfig, given.preset, {**SFT.get(given.preset, {}), **steps})
     adapter = sft(tasks, given.work / "sft", config, say=say).adapter

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minimix.mixture.degrade import graded
-from minimix.mixture.passages import build, read_articles, read_squad
+from minimix.mixture.text.passages import build, read_articles, read_squad
+from minimix.mixture.worse.degrade import graded
 from minimix.rating import BUNDLED, KNN_BAYES, LEARNT, fit
 from minimix.rating.store import save
 from minimix.records import Kind, Place, Sample

@@ -10,7 +10,7 @@ import json
 import pytest
 from hypothesis import settings
 
-from minimix.mixture.articles import Article, read_squad
+from minimix.mixture.text.articles import Article, read_squad
 from tests.lighthouse import KEEPERS, LIGHT, QUESTIONS
 
 settings.register_profile("same", derandomize=True)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from minimix.errors import ConfigError, DataError
-from minimix.mixture.build import from_articles, from_samples
-from minimix.mixture.degrade import careless_variants, pieces
-from minimix.mixture.folder import BuildConfig, build_folder, limited
-from minimix.mixture.subjects import groups
+from minimix.mixture.rule.clusters import from_articles, from_samples
+from minimix.mixture.rule.folder import BuildConfig, build_tasks, limited
+from minimix.mixture.rule.subjects import groups
+from minimix.mixture.rule.wider import together, wider
 from minimix.mixture.tasks import Example, read_examples, target, to_sources, write_examples
-from minimix.mixture.wider import together, wider
+from minimix.mixture.worse.degrade import careless_variants, pieces
 from minimix.parse import parse
 from minimix.records import KINDS, Kind, Place, Sample, Task, Vectors
 
@@ -212,7 +212,7 @@ def test_a_folder_is_the_same_for_the_same_seed_and_holds_its_sides_apart(tmp_pa
     rows.write_text("\n".join(lines))
     config = BuildConfig(held_out=0.2)
     for name in ("one", "two"):
-        build_folder([str(rows)], [], tmp_path / name, config, embed=spread)
+        build_tasks([str(rows)], [], tmp_path / name, config, embed=spread)
     for file in ("train.jsonl", "held_out.jsonl"):
         one, two = ((tmp_path / name / file).read_bytes() for name in ("one", "two"))
         assert one == two
@@ -239,7 +239,7 @@ def test_rows_rated_below_the_least_take_no_part(tmp_path):
         '{"instruction": "Tell me.", "output": "' + text(1) + '", "rating_detail": {"Overall": 5}}'
     )
     with pytest.raises(DataError, match="no task can be made"):
-        build_folder([str(rows)], [], tmp_path / "out", BuildConfig(), embed=spread)
+        build_tasks([str(rows)], [], tmp_path / "out", BuildConfig(), embed=spread)
 
 
 def test_settings_out_of_range_are_refused():

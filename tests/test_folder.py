@@ -10,10 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from minimix.cli import cli
-from minimix.mixture.built import build_offline
-from minimix.mixture.folder import NONE, BuildConfig, build_folder
 from minimix.mixture.likeness import alike, index
 from minimix.mixture.readme import write_tasks
+from minimix.mixture.rule.folder import NONE, BuildConfig, build_folder, build_tasks
 from minimix.mixture.split import apart
 from minimix.mixture.tasks import Example, read_examples
 from minimix.records import Kind, Place, Task, Vectors
@@ -72,7 +71,7 @@ def test_a_write_that_is_stopped_leaves_nothing_to_train_on(tmp_path, stopped):
 def test_a_build_that_holds_nothing_out_leaves_no_file_from_before(tmp_path):
     (tmp_path / "held_out.jsonl").write_text("{}")
     rows = rows_file(tmp_path / "rows.jsonl", rated(HILLS, 9))
-    build_folder([str(rows)], [], tmp_path, BuildConfig(held_out=0.0), embed=spread)
+    build_tasks([str(rows)], [], tmp_path, BuildConfig(held_out=0.0), embed=spread)
     assert read_examples(tmp_path / "train.jsonl")
     assert not (tmp_path / "held_out.jsonl").exists()
 
@@ -109,7 +108,7 @@ def test_rows_that_are_not_used_are_counted_by_reason_and_shown(tmp_path):
         {"instruction": "Merge.", **other},
     )
     config, output = BuildConfig(), tmp_path / "out"
-    said = build_offline([str(rows)], [], output, config, embed=spread)
+    said = build_folder([str(rows)], [], output, config, embed=spread)
     start = said.index("| samples of the rows")
     cells = [[cell.strip() for cell in line.split("|")[1:3]] for line in said[start:].split("\n")]
     assert dict(cells[2:9]) == {

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minimix.errors import DataError
-from minimix.mixture.degrade import degrade, graded, variants
+from minimix.mixture.worse.degrade import degrade, graded, variants
 from minimix.records import KINDS, Kind, Place, Sample
 
 SAID = (
@@ -84,7 +84,7 @@ def test_depth_nought_is_the_sample_and_every_other_depth_changes_it(kind):
 def test_another_process_makes_the_same_version():
     code = (
         "import numpy as np; from tests.test_mixture import SAMPLES; "
-        "from minimix.mixture.degrade import degrade; rng = np.random.default_rng(7); "
+        "from minimix.mixture.worse.degrade import degrade; rng = np.random.default_rng(7); "
         "print([degrade(s, depth=d, rng=rng) for s in SAMPLES.values() for d in range(6)])"
     )
     outputs = {

@@ -15,12 +15,12 @@ import pytest
 
 from minimix.errors import ConfigError, DataError, FormatError
 from minimix.kinds import Record, record
-from minimix.mixture.layout import locate
+from minimix.mixture.hub.folder import drawing, sample_folder
+from minimix.mixture.hub.layout import locate
+from minimix.mixture.hub.rows import kind_of, to_example
+from minimix.mixture.hub.sample import Sampled, Sampling, counts, sample
 from minimix.mixture.lengths import token_counter
 from minimix.mixture.likeness import alike, index
-from minimix.mixture.rows import kind_of, to_example
-from minimix.mixture.sample import Sampled, Sampling, counts, sample
-from minimix.mixture.sampled import drawing, sample_folder
 from minimix.mixture.split import apart
 from minimix.mixture.statistics import Lengths, statistics
 from minimix.mixture.tasks import Example, read_examples, target

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from minimix.errors import FormatError
-from minimix.mixture import passages
-from minimix.mixture.answers import Asked, distractors
-from minimix.mixture.facts import short_form
-from minimix.mixture.prose import paragraphs, stands_alone, topic
-from minimix.mixture.wording import clauses, joined, sentences
+from minimix.mixture.text import passages
+from minimix.mixture.text.answers import Asked, distractors
+from minimix.mixture.text.facts import short_form
+from minimix.mixture.text.prose import paragraphs, stands_alone, topic
+from minimix.mixture.text.wording import clauses, joined, sentences
 from minimix.parse import parse
 from minimix.prompt import part_text
 from minimix.records import KINDS, Kind, Sample, Task

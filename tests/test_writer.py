@@ -10,16 +10,15 @@ import pytest
 from minimix.config import EngineConfig
 from minimix.engines import server
 from minimix.errors import ConfigError, DataError, FormatError, ModelError
-from minimix.mixture.articles import read_titled
-from minimix.mixture.folder import read_any
-from minimix.mixture.memory import COHORT, Memory
-from minimix.mixture.segments import Segment, segments
-from minimix.mixture.tally import GOOD, Tally, outcomes, worst
 from minimix.mixture.tasks import Example, read_examples, target
-from minimix.mixture.wording import words
-from minimix.mixture.writer import Writer, good_samples, merged_samples, worse_versions
-from minimix.mixture.writer_prompts import WAYS, to_degrade, to_merge, to_write
-from minimix.mixture.written import WriteConfig, open_writer, write_folder, write_tasks_about
+from minimix.mixture.text.articles import read_any, read_titled
+from minimix.mixture.text.wording import words
+from minimix.mixture.writer.folder import WriteConfig, open_writer, write_folder, write_tasks_about
+from minimix.mixture.writer.memory import COHORT, Memory
+from minimix.mixture.writer.prompts import WAYS, to_degrade, to_merge, to_write
+from minimix.mixture.writer.samples import Writer, good_samples, merged_samples, worse_versions
+from minimix.mixture.writer.segments import Segment, segments
+from minimix.mixture.writer.tally import GOOD, Tally, outcomes, worst
 from minimix.parse import parse
 from minimix.rating import llm
 from minimix.records import KINDS, Answer, Engine, Kind, Messages, Place, Sample

@@ -93,9 +93,9 @@ def sample(
     minimix mixture sample MIXTURE/ --per-kind qa=500,mcq=200 --held-out 50 --output small
     minimix mixture sample --stage grpo --per-kind 1500 --output mixture-grpo
     """
-    from minimix.mixture.layout import locate
-    from minimix.mixture.sample import Sampling, counts
-    from minimix.mixture.sampled import sample_folder
+    from minimix.mixture.hub.folder import sample_folder
+    from minimix.mixture.hub.layout import locate
+    from minimix.mixture.hub.sample import Sampling, counts
 
     settings = Sampling(
         train=counts(per_kind, default=1000),
@@ -177,8 +177,8 @@ def build(
         --base-url http://localhost:8000/v1
     """
     from minimix.embed import load_embedder
-    from minimix.mixture.built import build_offline
-    from minimix.mixture.written import write_folder
+    from minimix.mixture.rule.folder import build_folder
+    from minimix.mixture.writer.folder import write_folder
 
     rules = {name: given.pop(name) for name in ("held_out", "per_row", "least_rating")}
     config, progress = options.settings(given), watch(quiet=quiet)
@@ -194,14 +194,14 @@ def build(
         text = write_folder(articles, output, wanted, engine=engine, embed=embed, progress=progress)
     else:
         plan = _offline(config, per_kind, **rules)
-        text = build_offline(sources, articles, output, plan, embed=embed, progress=progress)
+        text = build_folder(sources, articles, output, plan, embed=embed, progress=progress)
     click.echo(text)
 
 
 def _offline(config: DistillConfig, per_kind: Sequence[str], **rules: Any) -> Any:
     """Return how tasks are built without a model."""
-    from minimix.mixture.folder import BuildConfig
-    from minimix.mixture.sample import counts
+    from minimix.mixture.hub.sample import counts
+    from minimix.mixture.rule.folder import BuildConfig
     from minimix.pool import Ratings
 
     low, high = config.rating_range or (None, None)
@@ -215,8 +215,8 @@ def _offline(config: DistillConfig, per_kind: Sequence[str], **rules: Any) -> An
 
 def _written(config: DistillConfig, per_kind: Sequence[str], held_out: float) -> Any:
     """Return how many samples a model is to write."""
-    from minimix.mixture.sample import counts
-    from minimix.mixture.written import WriteConfig
+    from minimix.mixture.hub.sample import counts
+    from minimix.mixture.writer.folder import WriteConfig
 
     return WriteConfig(counts=counts(per_kind, default=100), held_out=held_out, seed=config.seed)
 

@@ -7,7 +7,7 @@ share their words share them here once, and no sentence is said twice.
 import re
 from collections.abc import Sequence
 
-from minimix.mixture.wording import joined, sentences, words
+from minimix.mixture.text.wording import joined, sentences, words
 
 STARTERS = frozenset(
     """what who whom whose how why when where which is are was were can could do does did has have

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from minimix.mixture.wording import COUNTS, DATE, NUMBER, NUMBER_WORDS, YEAR
+from minimix.mixture.text.wording import COUNTS, DATE, NUMBER, NUMBER_WORDS, YEAR
 
 HEDGE = re.compile(r"(?:about|over|around|nearly|almost|some|approximately|more than|less than) ")
 LEADING = re.compile(r"\W{0,2}#")

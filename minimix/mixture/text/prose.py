@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from minimix.mixture.wording import is_balanced, sentences, words
+from minimix.mixture.text.wording import is_balanced, sentences, words
 
 EMPTY_ASIDE = re.compile(r"\s*\((?:[\s;,]|or)*\)")
 EMPTY_START = re.compile(r"\([\s;,]+(?=\w)")

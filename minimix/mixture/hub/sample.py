@@ -9,9 +9,9 @@ import numpy as np
 from minimix.contamination import normal
 from minimix.errors import ConfigError, DataError
 from minimix.kinds import Record
-from minimix.mixture.layout import PARTS, Layout, Part
+from minimix.mixture.hub.layout import PARTS, Layout, Part
+from minimix.mixture.hub.rows import to_example
 from minimix.mixture.likeness import alike, index
-from minimix.mixture.rows import to_example
 from minimix.mixture.statistics import CountTokens
 from minimix.mixture.tasks import Example
 from minimix.progress import Progress, silent

@@ -7,7 +7,7 @@ the data stands in a JSON object, so that no text in it can look like the end of
 import json
 from collections.abc import Mapping
 
-from minimix.mixture.segments import Segment
+from minimix.mixture.writer.segments import Segment
 from minimix.prompt import FORMS, part_text
 from minimix.records import Kind, Message, Messages, Sample
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minimix.mixture.wording import DOTTED, NEGATIONS, NUMBER_WORDS, SCALES
+from minimix.mixture.text.wording import DOTTED, NEGATIONS, NUMBER_WORDS, SCALES
 
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 POINTS = re.compile(r"[,;:](?=\s)|[.!?]+(?=[\"'\u201d\u2019)\]]*\s*$)")

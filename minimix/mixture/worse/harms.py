@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minimix.mixture.noise import lowered, unpointed, with_typos
-from minimix.mixture.prose import NAME_RUN
-from minimix.mixture.wording import COUNTS, MONTHS, clauses, joined
+from minimix.mixture.text.prose import NAME_RUN
+from minimix.mixture.text.wording import COUNTS, MONTHS, clauses, joined
+from minimix.mixture.worse.noise import lowered, unpointed, with_typos
 
 FILLERS = (
     "This is a very important point.",

@@ -11,13 +11,13 @@ import numpy as np
 
 from minimix.audit import audit
 from minimix.cluster import group_similar, similarity_floor
-from minimix.mixture.articles import Article
-from minimix.mixture.degrade import careless_variants, pieces, restyled, variants
-from minimix.mixture.passages import build as build_samples
-from minimix.mixture.subjects import groups
+from minimix.mixture.rule.subjects import groups
+from minimix.mixture.rule.wider import together, wider
 from minimix.mixture.tasks import Example, target, to_sources
-from minimix.mixture.wider import together, wider
-from minimix.mixture.wording import words
+from minimix.mixture.text.articles import Article
+from minimix.mixture.text.passages import build as build_samples
+from minimix.mixture.text.wording import words
+from minimix.mixture.worse.degrade import careless_variants, pieces, restyled, variants
 from minimix.parse import as_read, parse
 from minimix.prompt import part_text
 from minimix.records import Embed, Sample, Task

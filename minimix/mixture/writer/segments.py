@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from minimix.mixture.articles import Article
-from minimix.mixture.wording import joined, words
+from minimix.mixture.text.articles import Article
+from minimix.mixture.text.wording import joined, words
 from minimix.records import Place
 
 LEAST, MOST = 60, 220

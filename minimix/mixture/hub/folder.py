@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from minimix.mixture.layout import Layout
+from minimix.mixture.hub.layout import Layout
+from minimix.mixture.hub.sample import Drawn, Sampled, Sampling, sample
 from minimix.mixture.lengths import token_counter
 from minimix.mixture.readme import describe, write_readme, write_tasks
-from minimix.mixture.sample import Drawn, Sampled, Sampling, sample
 from minimix.mixture.statistics import table
 from minimix.mixture.tasks import Example
 from minimix.progress import Progress, silent

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from minimix.mixture.answers import Asked, distractors, sort_of, tidy
-from minimix.mixture.articles import Article, Passage, read_articles, read_squad
-from minimix.mixture.facts import put_wrong, short_form
-from minimix.mixture.prose import is_clean, leans, opening, stands_alone
-from minimix.mixture.wording import YEAR, content_words, is_balanced, joined, words
+from minimix.mixture.text.answers import Asked, distractors, sort_of, tidy
+from minimix.mixture.text.articles import Article, Passage, read_articles, read_squad
+from minimix.mixture.text.facts import put_wrong, short_form
+from minimix.mixture.text.prose import is_clean, leans, opening, stands_alone
+from minimix.mixture.text.wording import YEAR, content_words, is_balanced, joined, words
 from minimix.records import Kind, Sample
 
 __all__ = ["BUILDERS", "build", "cs", "mcq", "para", "qa", "read_articles", "read_squad", "tfq"]

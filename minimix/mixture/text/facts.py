@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from minimix.mixture.answers import Asked
-from minimix.mixture.prose import DEPENDENT, stands_alone
-from minimix.mixture.wording import DATE, clauses, is_balanced, words
+from minimix.mixture.text.answers import Asked
+from minimix.mixture.text.prose import DEPENDENT, stands_alone
+from minimix.mixture.text.wording import DATE, clauses, is_balanced, words
 
 FIGURE = re.compile(r"(?<![\w.,$\u00a3\u20ac\u2013-])\d[\d,]*\d(?:\.\d+)?%?(?![\w\u2013-]|[.,]\d)")
 LAST_WORD = re.compile(r"([\w.'-]+)\W*$")

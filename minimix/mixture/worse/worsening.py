@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from minimix.mixture import harms
-from minimix.mixture.content import Content
-from minimix.mixture.harms import Severity
-from minimix.mixture.wording import clauses
+from minimix.mixture.text.wording import clauses
+from minimix.mixture.worse import harms
+from minimix.mixture.worse.content import Content
+from minimix.mixture.worse.harms import Severity
 from minimix.records import Kind
 
 EMPTY_OPTIONS = ("none", "all of them", "not sure", "something else", "-", "other")

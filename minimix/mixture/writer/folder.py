@@ -11,17 +11,17 @@ from minimix.config import EngineConfig
 from minimix.engines import open_engine
 from minimix.errors import DataError
 from minimix.judge import LEAST_SUPPORTED
-from minimix.mixture import writer_prompts
-from minimix.mixture.degrade import restyled
-from minimix.mixture.folder import read_any
 from minimix.mixture.lengths import token_counter
-from minimix.mixture.memory import Memory
 from minimix.mixture.readme import describe, write_readme, write_tasks
-from minimix.mixture.segments import Segment, segments
 from minimix.mixture.split import apart
-from minimix.mixture.tally import GOOD, Tally, outcomes, worst
 from minimix.mixture.tasks import Example, target, to_sources
-from minimix.mixture.writer import Writer, good_samples, merged_samples, worse_versions
+from minimix.mixture.text.articles import read_any
+from minimix.mixture.worse.degrade import restyled
+from minimix.mixture.writer import prompts
+from minimix.mixture.writer.memory import Memory
+from minimix.mixture.writer.samples import Writer, good_samples, merged_samples, worse_versions
+from minimix.mixture.writer.segments import Segment, segments
+from minimix.mixture.writer.tally import GOOD, Tally, outcomes, worst
 from minimix.parse import as_read, parse
 from minimix.progress import Progress, silent
 from minimix.prompt import part_text
@@ -78,7 +78,7 @@ def write_folder(
         "articles": ", ".join(path.name for path in articles),
         "segments": f"{len(pieces):,}",
         "writer and rater": writer.name,
-        "prompts": f"writer {writer_prompts.VERSION}, rater {llm.VERSION}",
+        "prompts": f"writer {prompts.VERSION}, rater {llm.VERSION}",
         "seed": config.seed,
     }
     write_tasks(output, train, held_out)

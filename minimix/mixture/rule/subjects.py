@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from minimix.mixture.articles import Article, Passage
-from minimix.mixture.content import Content, put_together, take_apart
-from minimix.mixture.passages import (
+from minimix.mixture.rule.wider import together, wider
+from minimix.mixture.text.articles import Article, Passage
+from minimix.mixture.text.passages import (
     LETTERS,
     REQUESTS,
     answer_lines,
@@ -23,8 +23,8 @@ from minimix.mixture.passages import (
     run,
     tfq,
 )
-from minimix.mixture.wider import together, wider
-from minimix.mixture.wording import joined, words
+from minimix.mixture.text.wording import joined, words
+from minimix.mixture.worse.content import Content, put_together, take_apart
 from minimix.records import Kind, Sample
 
 T = TypeVar("T")

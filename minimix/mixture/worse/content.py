@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from minimix.mixture.wording import joined, sentences
+from minimix.mixture.text.wording import joined, sentences
 from minimix.parse import parse
 from minimix.records import Draft, Kind, Sample, Task
 

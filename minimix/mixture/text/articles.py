@@ -8,11 +8,13 @@ from typing import Any
 
 from minimix.errors import FormatError
 from minimix.files import read_records
-from minimix.mixture.answers import Asked
-from minimix.mixture.facts import gaps
-from minimix.mixture.prose import paragraphs, topic
-from minimix.mixture.wording import joined, sentences
+from minimix.mixture.text.answers import Asked
+from minimix.mixture.text.facts import gaps
+from minimix.mixture.text.prose import paragraphs, topic
+from minimix.mixture.text.wording import joined, sentences
 from minimix.records import Place
+
+TEXT = ".txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,14 @@ class Article:
     def asked(self) -> tuple[Asked, ...]:
         """Everything that is asked, in order."""
         return tuple(asked for passage in self.passages for asked in passage.asked)
+
+
+def read_any(path: Path) -> tuple[Article, ...]:
+    """Return the articles of a .txt file, one a line, of title and text, or in SQuAD's layout."""
+    if path.suffix == TEXT:
+        return read_articles(path)
+    first = next(read_records(str(path)), None)
+    return read_titled(path) if first and "text" in (first.row or {}) else read_squad(path)
 
 
 def read_squad(path: Path) -> tuple[Article, ...]:

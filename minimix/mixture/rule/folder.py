@@ -1,4 +1,4 @@
-"""A folder of training data made on this machine: what `minimix mixture build` calls."""
+"""What `minimix mixture build` calls where no model writes: tasks out of rows and articles."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from minimix.errors import ConfigError, DataError
-from minimix.files import read_records
-from minimix.mixture.articles import Article, read_articles, read_squad, read_titled
-from minimix.mixture.build import FEWEST_NEIGHBOUR, MOST_WORDS, from_articles, from_samples
-from minimix.mixture.readme import write_tasks
+from minimix.mixture.lengths import token_counter
+from minimix.mixture.readme import describe, write_readme, write_tasks
+from minimix.mixture.rule.clusters import FEWEST_NEIGHBOUR, MOST_WORDS, from_articles, from_samples
 from minimix.mixture.split import apart
+from minimix.mixture.statistics import table
 from minimix.mixture.tasks import Example
-from minimix.mixture.wording import words
+from minimix.mixture.text.articles import read_any
+from minimix.mixture.text.wording import words
 from minimix.pool import Ratings, read_pool
 from minimix.progress import Progress, silent
 from minimix.rating import open_rater
 from minimix.records import Embed, Kind, Sample
 
-TEXT = ".txt"
 BAD, OTHER, LOW = "not to be read as samples", "of another kind than qa", "rated too low"
 PASSAGE, UNFIT, USED = "about a passage", "of unfit length", "used"
 NONE = "no task came of them: one sentence, broken off, like no other, or a fact lost in typing"
@@ -64,6 +64,34 @@ class Built:
 
 
 def build_folder(
+    rows: Sequence[str],
+    articles: Sequence[Path],
+    output: Path,
+    config: BuildConfig,
+    *,
+    embed: Embed,
+    progress: Progress = silent,
+) -> str:
+    """Build tasks without a model into `output`, and return what is in them, as text."""
+    built = build_tasks(rows, articles, output, config, embed=embed, progress=progress)
+    notes = [
+        f"left out so that nothing leaks: {built.left_out:,} tasks",
+        *([_reading(built.rows)] if built.rows else []),
+    ]
+    body = describe(built.train, built.held_out, notes=notes, count_tokens=token_counter())
+    facts = {
+        "by": "minimix mixture build, without a model",
+        "rows": ", ".join(Path(row).name for row in rows) or "none",
+        "articles": ", ".join(path.name for path in articles) or "none",
+        "rows rated at least": config.least_rating,
+        "clusters of each row": config.per_row,
+        "seed": config.seed,
+    }
+    write_readme(output, facts, body)
+    return f"{body}\n\nwritten {output}"
+
+
+def build_tasks(
     rows: Sequence[str],
     articles: Sequence[Path],
     output: Path,
@@ -127,14 +155,6 @@ def read_good(
     return good, Counter(others)
 
 
-def read_any(path: Path) -> tuple[Article, ...]:
-    """Return the articles of a .txt file, one a line, of title and text, or in SQuAD's layout."""
-    if path.suffix == TEXT:
-        return read_articles(path)
-    first = next(read_records(str(path)), None)
-    return read_titled(path) if first and "text" in (first.row or {}) else read_squad(path)
-
-
 def limited(
     examples: Sequence[Example], per_kind: Mapping[Kind, int], rng: np.random.Generator
 ) -> list[Example]:
@@ -152,3 +172,9 @@ def limited(
             taken += group[:count]
             room -= count
     return [taken[number] for number in rng.permutation(len(taken))]
+
+
+def _reading(rows: Mapping[str, int]) -> str:
+    """Return how many samples of the rows were read, and what became of them, as a table."""
+    fates = [("read", sum(rows.values())), *((fate, count) for fate, count in rows.items())]
+    return table(("samples of the rows", "number"), [(fate, f"{n:,}") for fate, n in fates if n])

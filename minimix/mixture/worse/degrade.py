@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from minimix.errors import DataError
-from minimix.mixture.content import Content, put_together, take_apart
-from minimix.mixture.harms import cut_short, severity
-from minimix.mixture.noise import STYLES, careless, with_typos
-from minimix.mixture.wording import clauses, words
-from minimix.mixture.worse import WORSE, Worsening
+from minimix.mixture.text.wording import clauses, words
+from minimix.mixture.worse.content import Content, put_together, take_apart
+from minimix.mixture.worse.harms import cut_short, severity
+from minimix.mixture.worse.noise import STYLES, careless, with_typos
+from minimix.mixture.worse.worsening import WORSE, Worsening
 from minimix.records import Sample
 
 DEEPEST = 5

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minimix.mixture.figures import figures_like, shape_of
-from minimix.mixture.wording import COUNTS, DATE, YEAR
+from minimix.mixture.text.figures import figures_like, shape_of
+from minimix.mixture.text.wording import COUNTS, DATE, YEAR
 
 ARTICLE = re.compile(r"^(?:a|an|the|its|their|his|her)\s+", re.IGNORECASE)
 NAME_WORD = re.compile(r"[^\W\d_][\w'\u2019.-]*")

@@ -10,7 +10,7 @@ from minimix.errors import FormatError, brief
 from minimix.extras import need
 from minimix.files import HUB_ID, read_records
 from minimix.kinds import Record
-from minimix.mixture.rows import KIND_NAMES, kind_of
+from minimix.mixture.hub.rows import KIND_NAMES, kind_of
 from minimix.records import KINDS, Kind
 
 T = TypeVar("T")

@@ -13,10 +13,10 @@ import numpy as np
 
 from minimix.config import HIGH
 from minimix.contamination import normal
-from minimix.mixture.passages import REQUESTS
-from minimix.mixture.segments import Segment
-from minimix.mixture.tally import GOOD, Tally
-from minimix.mixture.writer_prompts import WAYS, to_degrade, to_merge, to_write
+from minimix.mixture.text.passages import REQUESTS
+from minimix.mixture.writer.prompts import WAYS, to_degrade, to_merge, to_write
+from minimix.mixture.writer.segments import Segment
+from minimix.mixture.writer.tally import GOOD, Tally
 from minimix.neighbours import nearest
 from minimix.parse import parse
 from minimix.progress import Progress, silent

@@ -1,0 +1,1 @@
+"""Tasks out of rated rows and articles by rule, without a model that writes."""

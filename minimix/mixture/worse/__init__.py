@@ -1,0 +1,1 @@
+"""Worse versions of a good sample: lost, blurred, misspelt and noisy, down to ruined."""
