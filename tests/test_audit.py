@@ -180,6 +180,15 @@ def test_shapes_are_measured_beside_facts():
     assert marks(stuffed, one, two).fluent < 1
 
 
+def test_an_explanation_may_take_up_the_statement_but_not_itself():
+    wrong, right = "Rome lies in France by a river.", "Rome lies in Italy by a river."
+    answered = marks(f"{wrong}\nAnswer: False. {right}", right)
+    assert (answered.distinct, answered.redundant) == (1, 0)
+    looping = marks(f"{wrong}\nAnswer: False. {right} {right}", right)
+    assert looping.distinct < 0.8
+    assert looping.redundant == pytest.approx(1 / 3, abs=0.05)
+
+
 TEXT = st.text(max_size=120) | st.lists(
     st.sampled_from(
         "Rome 1990 not the 5 May . , \n fell John \u20ac 3.5 http://a.b `c` n't".split(" ")

@@ -217,7 +217,7 @@ def test_the_rating_of_distill_and_the_papers_are_told_apart():
 
 
 def test_a_kind_that_the_rater_does_not_know_is_an_error_and_no_zero():
-    with pytest.raises(DataError, match="no rating for samples of kind qa"):
+    with pytest.raises(DataError, match="no rating for a sample of kind qa"):
         scored(tagged(WHOLE), rating=float("nan"))
 
 

@@ -1,6 +1,10 @@
 """Training: what is seen of the tasks, what is refused, and that a run goes on where it was."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,12 +15,15 @@ from click.testing import CliRunner
 
 from minimix.cli import cli
 from minimix.cli.train import _say
-from minimix.errors import ConfigError, DataError, ModelError
+from minimix.embed import Embedder
+from minimix.errors import ConfigError, DataError, ModelError, OutputError
 from minimix.records import Draft, Sample, Task
 from minimix.reward import grade, quality
+from minimix.scoring import Judges, score
 from minimix.train.batches import IGNORED, Groups, LikeLengths, dataset
 from minimix.train.folder import begin, last_checkpoint
-from minimix.train.rewards import Judges, Judging, check_kinds, rater_hash, score
+from minimix.train.inputs import embedder_hash, rater_hash
+from minimix.train.rewards import Judging, check_kinds
 from minimix.train.settings import PRESETS, GrpoConfig, SftConfig, TrainConfig, with_settings
 from minimix.train.tokens import Encoded
 from minimix.train.watch import WARNING, Log, runaway
@@ -29,6 +36,12 @@ JUDGES = Judges(rate=by_words, embed=embed)
 def rated(value: float):
     """Return a rater that gives everything one rating."""
     return lambda samples: np.full(len(samples), value, dtype=np.float32)
+
+
+def started(folder: Path, config: TrainConfig, *, restart: bool = False, **inputs: str):
+    """Return the checkpoint that a training would go on from, and leave its folder again."""
+    with begin(folder, config, inputs, restart=restart) as last:
+        return last
 
 
 def checkpoint(folder: Path, step: int, *, whole: bool = True) -> Path:
@@ -152,42 +165,90 @@ def test_only_the_answer_has_labels():
 
 
 def test_a_run_goes_on_from_its_last_whole_checkpoint(tmp_path):
-    config = SftConfig()
-    assert begin(tmp_path, config, {"train.jsonl": "ab"}, restart=False) is None
+    assert started(tmp_path, SftConfig(), tasks="ab") is None
     checkpoint(tmp_path, 90)
     last = checkpoint(tmp_path, 100)
     checkpoint(tmp_path, 110, whole=False)
     assert last_checkpoint(tmp_path) == last
-    longer = SftConfig(max_steps=500, save_steps=5)
-    assert begin(tmp_path, longer, {"train.jsonl": "ab"}, restart=False) == last
+    assert started(tmp_path, SftConfig(max_steps=500, save_steps=5), tasks="ab") == last
 
 
 @pytest.mark.parametrize(
     ("config", "hashed", "message"),
     [
         (SftConfig(r=8), "ab", "were made with r 16, found 8"),
-        (SftConfig(), "cd", "were made with train.jsonl 'ab', found 'cd'"),
+        (SftConfig(), "cd", "were made with tasks 'ab', found 'cd'"),
     ],
 )
 def test_checkpoints_of_another_run_are_refused_until_they_are_given_up(
     tmp_path, config, hashed, message
 ):
-    begin(tmp_path, SftConfig(), {"train.jsonl": "ab"}, restart=False)
+    started(tmp_path, SftConfig(), tasks="ab")
     checkpoint(tmp_path, 100)
     with pytest.raises(ConfigError, match=message):
-        begin(tmp_path, config, {"train.jsonl": hashed}, restart=False)
-    assert begin(tmp_path, config, {"train.jsonl": hashed}, restart=True) is None
+        started(tmp_path, config, tasks=hashed)
+    assert started(tmp_path, config, restart=True, tasks=hashed) is None
     assert not list(tmp_path.glob("checkpoint-*"))
     assert json.loads((tmp_path / "settings.json").read_text())["r"] == config.r
 
 
 def test_what_auto_stood_for_is_part_of_a_run_and_an_older_record_lacks_it(tmp_path):
-    begin(tmp_path, SftConfig(), {"train.jsonl": "ab"}, restart=False)
+    started(tmp_path, SftConfig(), tasks="ab")
     last = checkpoint(tmp_path, 100)
-    now = {"train.jsonl": "ab", "backend used": "plain"}
-    assert begin(tmp_path, SftConfig(), now, restart=False) == last
-    with pytest.raises(ConfigError, match="made with backend used 'plain', found 'unsloth'"):
-        begin(tmp_path, SftConfig(), now | {"backend used": "unsloth"}, restart=False)
+    assert started(tmp_path, SftConfig(), tasks="ab", used="plain") == last
+    with pytest.raises(ConfigError, match="made with used 'plain', found 'unsloth'"):
+        started(tmp_path, SftConfig(), tasks="ab", used="unsloth")
+
+
+BUSY = r"out: another run is at work there \(process \d+\); wait for its end, or give another"
+
+
+def test_two_trainings_in_one_folder_at_once_are_refused_and_one_after_the_other_not(tmp_path):
+    out = tmp_path / "out"
+    with begin(out, SftConfig(), {}, restart=False):
+        last = checkpoint(out, 100)
+        for restart in (False, True):
+            with pytest.raises(OutputError, match=BUSY):
+                started(out, SftConfig(), restart=restart)
+    assert started(out, SftConfig()) == last
+
+
+def test_a_training_that_is_refused_leaves_its_folder_free(tmp_path):
+    started(tmp_path, SftConfig())
+    last = checkpoint(tmp_path, 100)
+    with pytest.raises(ConfigError):
+        started(tmp_path, SftConfig(r=8))
+    assert started(tmp_path, SftConfig()) == last
+
+
+def test_a_killed_training_does_not_stop_the_next(tmp_path):
+    code = """if True:
+        import sys, time
+        from pathlib import Path
+        from minimix.train.folder import begin
+        from minimix.train.settings import SftConfig
+        with begin(Path(sys.argv[1]), SftConfig(), {}, restart=False):
+            print("begun", flush=True)
+            time.sleep(60)
+    """
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(out)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "begun\n"
+        with pytest.raises(OutputError, match=rf"process {other.pid}\)"):
+            started(out, SftConfig())
+        os.kill(other.pid, signal.SIGKILL)
+    assert other.returncode == -signal.SIGKILL
+    assert started(out, SftConfig()) is None
+
+
+def test_of_processes_launched_together_the_first_alone_holds_the_folder(tmp_path, monkeypatch):
+    with begin(tmp_path, SftConfig(), {}, restart=False):
+        last = checkpoint(tmp_path, 100)
+        monkeypatch.setenv("RANK", "1")
+        assert started(tmp_path, SftConfig()) == last
 
 
 def test_a_rater_is_told_by_its_file(tmp_path):
@@ -199,6 +260,11 @@ def test_a_rater_is_told_by_its_file(tmp_path):
     assert first != rater_hash(str(file))
     assert rater_hash("knn-bayes").keys() == {"rater file"}
     assert rater_hash(str(tmp_path / "none")) == {}
+
+
+def test_an_embedder_is_told_by_its_weights_where_they_lie_here():
+    assert embedder_hash(Embedder(embed, "words", "ab")) == {"embedder weights": "ab"}
+    assert embedder_hash(Embedder(embed, "owner/name", "")) == {}
 
 
 # what is watched
@@ -227,6 +293,18 @@ def test_the_plot_is_an_image(tmp_path):
     log.add(1, {"loss": 1})
     log.plot(("loss", "eval_loss"), "loss.png")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_a_value_there_is_no_plot_and_no_warning(tmp_path):
+    log = Log(tmp_path, ("loss", "eval_loss"))
+    log.plot(("loss", "eval_loss"), "loss.png")
+    log.add(1, {"seconds": 1})
+    log.plot(("loss", "eval_loss"), "loss.png")
+    assert not (tmp_path / "loss.png").exists()
+    log.add(2, {"eval_loss": 1})
+    log.plot(("loss", "eval_loss"), "loss.png")
+    assert (tmp_path / "loss.png").exists()
 
 
 def rows(lengths: list[int], copied: list[float]) -> list[dict[str, float]]:

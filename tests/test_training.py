@@ -1,23 +1,26 @@
 """SFT and GRPO run for a few steps on a tiny model with random weights and the real vocabulary."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from minimix.embed import bundled_folder
 from minimix.engines.bundled import fast_model
 from minimix.engines.model import LlamaModel
-from minimix.errors import DataError, ModelError
+from minimix.errors import ConfigError, DataError, ModelError
 from minimix.mixture.tasks import Example, target, write_examples
 from minimix.prompt import to_messages
 from minimix.records import Task
+from minimix.scoring import Judges
 from minimix.train import backends
 from minimix.train.base import read_tokenizer
 from minimix.train.batches import IGNORED, answer_loss
 from minimix.train.folder import Trained
 from minimix.train.grpo import _arguments, _trainer, grpo
-from minimix.train.rewards import Judges, Judging
+from minimix.train.rewards import Judging
 from minimix.train.settings import GrpoConfig, SftConfig, with_settings
 from minimix.train.sft import sft
 from minimix.train.tokens import chat_ids, encode, end_of_turn, prompt_ids, tokenize_with
@@ -235,6 +238,12 @@ def test_an_evaluation_before_training_leaves_gradients_through_4_bits(tiny):
     assert float(first.grad.abs().sum()) > 0
 
 
+def test_a_run_with_fewer_steps_than_it_logs_has_no_plot_and_no_loss(tiny, tasks, tmp_path):
+    done = sft(tasks, tmp_path, settings(tiny, max_steps=1, logging_steps=10, eval_rows=0))
+    assert (done.steps, done.loss) == (1, None)
+    assert not (tmp_path / "loss.png").exists()
+
+
 def test_tasks_that_are_all_too_long_are_an_error(tiny, tasks, tmp_path):
     with pytest.raises(DataError, match="no task fits max_length 16"):
         sft(tasks, tmp_path, settings(tiny, max_length=16))
@@ -277,6 +286,22 @@ def test_steps_by_reward_are_the_same_in_a_row_and_in_two_sittings(tasks, learnt
     assert same(tmp_path / "parts" / "checkpoint-2" / "ref", learnt.adapter)
 
 
+def test_a_run_does_not_go_on_with_other_weights_in_the_folder_of_its_embedder(
+    tasks, learnt, tmp_path
+):
+    start, output, folder = learnt.adapter.parent, tmp_path / "out", tmp_path / "embedder"
+    shutil.copytree(bundled_folder(), folder)
+    config = tuning(max_steps=1, embedder=str(folder))
+    assert grpo(tasks, start, output, config).steps == 1
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)[0]
+        file.seek(-1, 2)
+        file.write(bytes([last ^ 1]))
+    with pytest.raises(ConfigError, match="were made with embedder weights '53aa51172d"):
+        grpo(tasks, start, output, config)
+
+
 def test_the_second_epoch_of_a_resumed_run_is_that_of_one_in_a_row(tmp_path, learnt):
     write_examples(tmp_path / "train.jsonl", [example(number) for number in range(4)])
     start = learnt.adapter.parent  # two steps are an epoch
@@ -303,7 +328,6 @@ def test_a_candidate_that_cannot_be_scored_stops_the_training(tiny, tmp_path):
 
 def test_an_adapter_on_other_modules_is_refused(learnt, tasks, tmp_path):
     import json
-    import shutil
 
     folder = tmp_path / "adapter"
     shutil.copytree(learnt.adapter, folder)

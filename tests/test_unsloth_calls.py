@@ -18,7 +18,8 @@ import minimix.train
 from minimix.train.grpo import FROM_TRL
 
 FOLDER = Path(minimix.train.__file__).parent
-OURS = {name: (FOLDER / name).read_text("utf-8") for name in ("backends.py", "grpo.py", "sft.py")}
+FILES = ("backends.py", "grpo.py", "sft.py", "steps.py")
+OURS = {name: (FOLDER / name).read_text("utf-8") for name in FILES}
 LIBRARIES = ("unsloth", "trl", "transformers", "peft")
 DEFINED = {
     "unsloth.FastLanguageModel.from_pretrained": "unsloth/models/loader.py FastLanguageModel",

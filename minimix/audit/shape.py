@@ -1,13 +1,18 @@
 """How a draft is put together, whatever it says: looping, copying, saying it twice, no sentences.
 
-Words here are `split` words in small letters; a gram is two or three of them in a row.
+Words here are `split` words in small letters; a gram is two or three of them in a row. What stands
+after a verdict ("Answer: False.") takes up the statement or the option before it, by its form: the
+two halves are looked at each on its own where it counts what is said again.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from minimix.audit.entries import Reading
+from minimix.audit.reading import read
 
+VERDICT = re.compile(r"^Answer:", re.MULTILINE | re.IGNORECASE)
 AGAIN = 0.8
 """The share of a sentence's entries in one earlier sentence from which it says the same again."""
 FEWEST_ENTRIES = 3
@@ -42,18 +47,28 @@ def shape(response: str, reading: Reading, sources: Sequence[tuple[str, Reading]
     mine = set(own)
     theirs = [_grams(text, 3) for text in given]
     return Shape(
-        distinct=len(mine) / len(own) if own else 1.0,
+        distinct=distinct_trigrams(response),
         copied=max((_share(own, set(grams)) for grams in theirs), default=0.0),
         pasted=min((_longest_run(grams, mine) for grams in theirs), default=0.0),
-        redundant=redundant(reading),
+        redundant=_said_again(response, reading),
         fluent=_fluent(words, reading, given, [one for _, one in sources]),
     )
 
 
 def distinct_trigrams(text: str) -> float:
-    """Return the share of word trigrams that occur once only; 1 for a text too short to loop."""
-    grams = _grams(text.lower().split(), 3)
-    return len(set(grams)) / len(grams) if grams else 1.0
+    """Return different word trigrams over all of them; 1 for a text too short to loop."""
+    halves = [_grams(half.lower().split(), 3) for half in VERDICT.split(text, maxsplit=1)]
+    grams = sum(map(len, halves))
+    return sum(len(set(half)) for half in halves) / grams if grams else 1.0
+
+
+def _said_again(response: str, reading: Reading) -> float:
+    """Return `redundant` of a response, which is read as `reading`."""
+    halves = VERDICT.split(response, maxsplit=1)
+    readings = [read(half) for half in halves] if len(halves) > 1 else [reading]
+    entries = [len(one.keys) for one in readings]
+    again = sum(redundant(one) * many for one, many in zip(readings, entries, strict=True))
+    return again / sum(entries) if sum(entries) else 0.0
 
 
 def redundant(reading: Reading) -> float:
