@@ -4,8 +4,8 @@
     python benchmarks/distiller.py TASKS [NAME=ADAPTER.gguf ...] [--quick]
 
 TASKS is what held_out.py made. The bundled model is asked as it is and with each adapter (by
-default the shipped one): greedily, and with three and five candidates as `distill` chooses them,
-which are the first of the same five. The last two adapters also draw one sample at temperature 1,
+default the shipped one): greedily, and with three candidates as `distill` chooses them, of which
+the greedy one is the first. The last two adapters also draw one sample at temperature 1,
 as GRPO does; the last minus the one before is what GRPO has brought. The bars are for the last
 adapter. Answers and embeddings are kept in minimix's cache, so that a run that was stopped goes on
 and scoring anew costs little. Progress goes to stderr; one JSON object is the last line of stdout,
@@ -40,7 +40,7 @@ from minimix.output import versions
 RESULT = Path(__file__).parent / "results" / "distiller.json"
 BASE = "base"
 QUICK_TOKENS = 64
-DEFAULT, MOST = 3, 5
+CANDIDATES = DistillConfig().candidates
 BOUNDS: dict[str, tuple[float | None, float | None]] = {
     "formed": (0.99, None),
     "greedy formed": (0.97, None),
@@ -65,9 +65,9 @@ def greedy(name: str) -> str:
     return f"{name}, greedy"
 
 
-def best_of(name: str, candidates: int) -> str:
+def best_of(name: str) -> str:
     """Return what a model with candidates is called."""
-    return f"{name}, {candidates} candidates"
+    return f"{name}, {CANDIDATES} candidates"
 
 
 def sampled(name: str) -> str:
@@ -108,8 +108,7 @@ def measured(
         written = answers(examples, adapter, config, sample=False)
         took[name] = written.speed()
         systems[greedy(name)] = chosen(examples, written, 1, judges)
-        for candidates in (DEFAULT, MOST):
-            systems[best_of(name, candidates)] = chosen(examples, written, candidates, judges)
+        systems[best_of(name)] = chosen(examples, written, CANDIDATES, judges)
         if name in compared:
             one = answers(examples, adapter, config, sample=True)
             took[sampled(name)] = one.speed()
@@ -123,7 +122,7 @@ def checks(
     systems: Systems, examples: Sequence[Example], name: str, before: str, seed: int
 ) -> dict[str, Any]:
     """Return each bar with its figure and whether it holds: of `name`, and against `before`."""
-    own = systems[best_of(name, DEFAULT)]
+    own = systems[best_of(name)]
     frozen = [n for n, example in enumerate(examples) if example.made == FROZEN]
     fused = [n for n, example in enumerate(examples) if example.made != PREDICTED]
 
@@ -217,7 +216,7 @@ def main() -> None:
     options.add_argument("--limit-per-kind", type=int)
     options.add_argument("--threads", type=int, default=0)
     given = options.parse_args()
-    config = DistillConfig(candidates=MOST).with_settings({"threads": given.threads})
+    config = DistillConfig().with_settings({"threads": given.threads})
     path, examples = held_out(given.tasks, None if given.quick else given.limit_per_kind)
     if given.quick:
         examples = shortest(examples)

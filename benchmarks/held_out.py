@@ -1,13 +1,14 @@
 """Held-out tasks of five kinds for benchmarks/distiller.py, made of rows that nothing shipped saw.
 
-    python benchmarks/held_out.py FOLDER OUTPUT [--add TASKS ...]
+    python benchmarks/held_out.py FOLDER OUTPUT
 
 FOLDER holds the public data (dolly_rated_00.jsonl to 03, text/, self_instruct/).
 OUTPUT gets held_out.jsonl: variants of Dolly rows by a degrader that is frozen here, whatever
 becomes of the one that makes training data; variants of samples of four kinds out of articles;
-and answers of five weak models to one instruction, whose reference a person wrote. TASKS are files
-of further tasks, put behind. The last line says what was made, with its hash: the tasks themselves
-are too large, and of too many licences, to lie here.
+answers of five weak models to one instruction, whose reference a person wrote; and neighbours,
+rows and statements about one subject that ask different things, whose reference is made by rule.
+The last line says what was made, with its hash: the tasks themselves are too large, and of too many
+licences, to lie here.
 """
 
 import argparse
@@ -23,9 +24,11 @@ from typing import Any
 import numpy as np
 
 from minimix.disk import file_sha256, record_sha256
+from minimix.embed import load_embedder
 from minimix.mixture.likeness import alike, index
-from minimix.mixture.tasks import HELD_OUT, Example, read_examples, target, write_examples
-from minimix.mixture.text.articles import read_articles, read_squad
+from minimix.mixture.rule.clusters import from_articles, from_samples
+from minimix.mixture.tasks import HELD_OUT, Example, target, write_examples
+from minimix.mixture.text.articles import Article, read_articles, read_squad
 from minimix.mixture.text.passages import build
 from minimix.mixture.worse.degrade import variants
 from minimix.parse import parse
@@ -34,7 +37,9 @@ from minimix.records import Kind, Place, Sample, Task
 
 SEED = 0
 FROZEN, PREDICTED = "variants by the frozen degrader", "self_instruct"
+NEIGHBOURS = "neighbours"
 QA_TASKS, EACH_KIND, PREDICTED_TASKS = 200, 75, 150
+MOST_NEIGHBOURS: dict[Kind, int] = {"qa": 75, "mcq": 10, "tfq": 15, "cs": 20, "para": 20}
 DOLLY = ("dolly_rated_02.jsonl", "dolly_rated_03.jsonl")
 TRAINED_ON = ("dolly_rated_00.jsonl", "dolly_rated_01.jsonl")
 LEAST_CLASS, FEWEST_WORDS, MOST_WORDS, FEWEST_SENTENCES = 3, 30, 110, 3
@@ -113,10 +118,7 @@ def noisy(text: str, rng: random.Random) -> str:
 
 def other_kinds(folder: Path) -> list[Example]:
     """Return tasks of the four other kinds out of articles that may not be trained on."""
-    plain = read_articles(folder / "text" / "wiki_demo.txt")[FROM_ARTICLE:]
-    asked = read_squad(folder / "text" / "xquad.en.json")
-    articles = [*asked[len(asked) // 2 :], *plain]
-    samples = build(articles, rng=np.random.default_rng(SEED))
+    samples = build(_articles(folder), rng=np.random.default_rng(SEED))
     made: list[Example] = []
     for kind in OTHER_KINDS:
         own = [sample for sample in samples if sample.kind == kind]
@@ -126,14 +128,49 @@ def other_kinds(folder: Path) -> list[Example]:
     return made
 
 
+def _articles(folder: Path) -> list[Article]:
+    """Return the articles that may not be trained on."""
+    plain = read_articles(folder / "text" / "wiki_demo.txt")[FROM_ARTICLE:]
+    asked = read_squad(folder / "text" / "xquad.en.json")
+    return [*asked[len(asked) // 2 :], *plain]
+
+
+def neighbours(folder: Path) -> list[Example]:
+    """Return clusters of rows, or of statements in one article, that ask different things."""
+    known = index([row["output"] for _, row in _rows(folder, TRAINED_ON)])
+    rows = [
+        Sample(row["instruction"], row["output"], (place,))
+        for place, row in _rows(folder, DOLLY)
+        if row["score_aligned"] and row["score_gpt4o_mini"] >= LEAST_CLASS and not row["input"]
+    ]
+    unseen = [sample for sample in rows if not alike(sample.response, known)]
+    embed, rng = load_embedder().embed, np.random.default_rng(SEED)
+    made = [
+        *from_samples(unseen, per_row=1, embed=embed, rng=rng),
+        *from_articles(_articles(folder), rng=rng),
+    ]
+    kept: list[Example] = []
+    for kind, most in MOST_NEIGHBOURS.items():
+        own = [one for one in made if one.made == NEIGHBOURS and one.task.kind == kind]
+        whole = [_by_name(example) for example in own if _is_whole(example)]
+        picked = random.Random(SEED).sample(range(len(whole)), min(most, len(whole)))
+        kept += [whole[number] for number in sorted(picked)]
+    return kept
+
+
+def _by_name(example: Example) -> Example:
+    """Return an example whose places name files without their folders."""
+    places = tuple(replace(place, file=Path(place.file).name) for place in example.sources)
+    return replace(example, sources=places)
+
+
 def _varied(sample: Sample) -> Example:
     """Return a sample's variants as a task; its chance follows from its text alone."""
     seed = int(record_sha256([sample.kind, sample.response])[:8], 16)
     rng = np.random.default_rng(seed)
     parts = variants(sample, count=int(rng.integers(2, 5)), rng=rng)
-    places = tuple(replace(place, file=Path(place.file).name) for place in sample.sources)
     task = Task(sample.kind, tuple(map(part_text, parts)), part_text(sample))
-    return Example(task, "variants", places)
+    return _by_name(Example(task, "variants", sample.sources))
 
 
 def predicted(folder: Path) -> list[Example]:
@@ -188,11 +225,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("folder", type=Path)
     options.add_argument("output", type=Path)
-    options.add_argument("--add", type=Path, nargs="*", default=[], help="files of further tasks")
     given = options.parse_args()
-    made = [*frozen(given.folder), *other_kinds(given.folder), *predicted(given.folder)]
-    for path in given.add:
-        made += read_examples(path)
+    ways = (frozen, other_kinds, predicted, neighbours)
+    made = [example for way in ways for example in way(given.folder)]
     path = given.output / HELD_OUT
     write_examples(path, made)
     counts = Counter(f"{example.task.kind}, {example.made}" for example in made)

@@ -1,6 +1,7 @@
-"""Bytes on disk: hashes, and writes that are whole or not there."""
+"""Bytes on disk: hashes, writes that are whole or not there, folders for one process alone."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -103,6 +104,44 @@ def unwritable(path: Path, error: OSError) -> OutputError:
         f"{path}: cannot be written ({error.strerror or error}); "
         "mend that and start the same command again: finished work is kept"
     )
+
+
+@contextmanager
+def locked(file: Path, folder: Path) -> Iterator[None]:
+    """Keep `folder` for this process alone, by a lock on `file` in it.
+
+    The file stays, but not the lock, even where the process is killed. Raises OutputError where
+    another one holds it, or the file cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        _take_lock(lock, folder)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _take_lock(lock: int, folder: Path) -> None:
+    """Lock for as long as the file is open."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(lock, 20, 0).decode("ascii", "replace") or "unknown"
+        raise OutputError(
+            f"{folder}: another run is at work there (process {holder}); "
+            "wait for its end, or give another --output"
+        ) from error
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode("ascii"), 0)
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def write_jsonl(path: Path, rows: Iterator[Mapping[str, Any]]) -> None:

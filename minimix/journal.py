@@ -4,7 +4,6 @@ A cohort is one line, flushed to disk before anybody counts it; a line cut short
 taken away at the next start, and its cohort is done again.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minimix.disk import atomic, read_arrays, unwritable
+from minimix.disk import atomic, locked, read_arrays, unwritable
 from minimix.errors import DataError, OutputError
 from minimix.records import Answer, Embed, Messages, Vectors
 
@@ -117,20 +116,12 @@ def open_journal(output: Path, *, restart: bool) -> Iterator[Journal]:
     folder = output / FOLDER
     if output.exists() and not _is_ours(output):
         raise OutputError(f"{output}: exists, and is no output of minimix; give another --output")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise unwritable(output, error) from error
-    try:
-        _take_lock(lock, output)
+    with locked(folder / LOCK, output):
         try:
             yield Journal(output, restart=restart)
         finally:
             if not (folder / RUN).exists():
                 _leave(output)
-    finally:
-        os.close(lock)
 
 
 def _is_ours(output: Path) -> bool:
@@ -155,20 +146,6 @@ def _clear(folder: Path) -> None:
     """Take away what runs write into a journal, and nothing that somebody else put there."""
     for name in OURS - {LOCK}:
         (folder / name).unlink(missing_ok=True)
-
-
-def _take_lock(lock: int, output: Path) -> None:
-    """Lock for as long as the file is open: a killed run leaves no lock behind."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(lock, 20, 0).decode("ascii", "replace") or "unknown"
-        raise OutputError(f"{output}: another run is at work there (process {holder})") from error
-    try:
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode("ascii"), 0)
-    except OSError as error:
-        raise unwritable(output, error) from error
 
 
 def _read_run(path: Path) -> dict[str, Any]:

@@ -427,7 +427,7 @@ def test_figures_with_a_bar_are_also_told_of_all_tasks(distiller):
     examples = [replace(SUMER, made=made) for made in (distiller.FROZEN, distiller.PREDICTED)]
     good, bad = (Answer(0, 0, text, "stop") for text in (tagged(WHOLE), ""))
     own = score(examples, [good, bad], judges=rated(3))
-    names = (distiller.best_of("m", 3), distiller.greedy("m"), *BASELINES)
+    names = (distiller.best_of("m"), distiller.greedy("m"), *BASELINES)
     bars = distiller.checks(dict.fromkeys(names, own), examples, "m", "", 0)
     told = {name: (bars[name]["figure"], bars[name]["of"]) for name in bars}
     assert (told["kept"], told["kept over all tasks"]) == ((1, 1), (0.5, 2))

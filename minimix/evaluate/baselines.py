@@ -6,8 +6,8 @@ from dataclasses import replace
 from minimix.engines import extract
 from minimix.mixture.tasks import Example, target, to_sources
 from minimix.overlap import rouge_l
-from minimix.parse import as_read, parse
 from minimix.records import Answer, Task
+from minimix.scoring import read
 
 BEST_SOURCE = "best source, with hindsight"
 CONCATENATION = "concatenation"
@@ -20,7 +20,7 @@ def answer_half(task: Task, text: str) -> str:
 
     `text` is what stands inside `<answer>`.
     """
-    return as_read(parse(task, f"<answer>{text}</answer>"), task.kind).response
+    return read(task, f"<answer>{text}</answer>").response
 
 
 def best_source(example: Example) -> str:

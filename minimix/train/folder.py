@@ -3,19 +3,21 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from minimix import __version__
-from minimix.disk import atomic, unwritable
+from minimix.disk import atomic, locked, unwritable
 from minimix.errors import ConfigError
 from minimix.train.settings import TrainConfig
 from minimix.train.watch import LOG, is_first
 
 RECORD = "settings.json"
 ADAPTER = "adapter"
+LOCK = "lock"
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 FREE = frozenset(
     """max_steps num_train_epochs decay logging_steps save_steps save_total_limit eval_rows
@@ -40,15 +42,24 @@ class Trained:
     reward: float | None = None
 
 
+@contextmanager
 def begin(
     folder: Path, config: TrainConfig, inputs: Mapping[str, str], *, restart: bool
-) -> Path | None:
-    """Return the checkpoint to go on from, None for a fresh start, and record the settings.
+) -> Iterator[Path | None]:
+    """Keep the folder for one training; yield the checkpoint to go on from, None for a fresh start.
 
-    `inputs` are hashes of what is read and what "auto" stood for, by name. Raises ConfigError where
-    the checkpoints in `folder` were made otherwise, by what its record tells; `restart` removes
-    them first.
+    `inputs` are hashes of what is read and what "auto" stood for, by name. Raises OutputError where
+    another training is at work there, ConfigError where the checkpoints in `folder` were made
+    otherwise, by what its record tells; `restart` removes them first.
     """
+    with locked(folder / LOCK, folder) if is_first() else nullcontext():
+        yield _begin(folder, config, inputs, restart=restart)
+
+
+def _begin(
+    folder: Path, config: TrainConfig, inputs: Mapping[str, str], *, restart: bool
+) -> Path | None:
+    """Return the checkpoint to go on from, and record the settings."""
     if restart and is_first():
         _clear(folder)
     last = last_checkpoint(folder)

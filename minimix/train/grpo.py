@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from minimix.disk import file_sha256
-from minimix.embed import load_embedder
+from minimix.embed import Embedder, load_embedder
 from minimix.errors import DataError, ModelError
 from minimix.extras import need
 from minimix.mixture.tasks import TRAIN, read_examples
 from minimix.rating import open_rater
 from minimix.records import Task
+from minimix.scoring import Judges
 from minimix.train import backends
 from minimix.train.adapter import WEIGHTS, Adapter, check_plain, read_adapter
 from minimix.train.batches import Groups, groups_of
 from minimix.train.folder import ADAPTER, Trained, begin, steps_done
-from minimix.train.rewards import Judges, Judging, check_kinds, rater_hash
+from minimix.train.inputs import embedder_hash, hashes, rater_hash
+from minimix.train.rewards import Judging, check_kinds
 from minimix.train.settings import GrpoConfig
-from minimix.train.sft import go_on, hashes, shared_arguments, step_count
+from minimix.train.steps import go_on, shared_arguments, step_count
 from minimix.train.tokens import prompt_ids
 from minimix.train.watch import WARNING, Log, Say, is_first, listener, runaway, unheard
 
@@ -56,9 +58,9 @@ def grpo(
 ) -> Trained:
     """Train an SFT adapter on by reward and return what came of it; it stays as it is.
 
-    Goes on from the last checkpoint in `output`, if settings, tasks and adapter are those it was
-    made with. Raises DataError where no task fits or one cannot be scored, ModelError where the
-    adapter is none of ours.
+    Goes on from the last checkpoint in `output`, if settings, tasks, adapter, rater and embedder
+    are those it was made with. Raises DataError where no task fits or one cannot be scored,
+    ModelError where the adapter is none of ours.
     """
     backend = backends.prepare(config.backend)
     generator = backends.writes_with(config.generator, backend)
@@ -69,34 +71,36 @@ def grpo(
         "generator used": generator,
         **rater_hash(config.rater),
     }
-    checkpoint = begin(output, config, inputs, restart=restart)
-    model, tokenizer = backends.open_model(_wanted(start, config, generator), backend)
-    backends.load_weights(model, start.folder)
-    asked = _asked(tasks / TRAIN, tokenizer, config)
-    judging = Judging(asked.tasks, _judges(config))
-    check_kinds(asked.tasks, judging.judges)
-    steps = step_count(len(asked.tasks) * config.num_generations, config)
-    say(
-        f"{len(asked.tasks):,} tasks, {asked.left_out:,} longer than {config.max_prompt_length} "
-        f"tokens left out; step {steps_done(checkpoint):,} of {steps:,}; {backend}, candidates "
-        f"by {generator}"
-    )
-    arguments = _arguments(output, config, steps, generator)
-    trainer = _trainer(model, tokenizer, asked.prompts, judging, arguments=arguments)
-    log = Log(output, COLUMNS, done=steps_done(checkpoint))
-    trainer.add_callback(_listener(log, judging, steps, config.watch_steps, say))
-    done = go_on(trainer, model, checkpoint, steps)
-    if is_first():
-        backends.save_adapter(model, start.base, output / ADAPTER)
-    log.plot(PARTS, PLOT)
-    return Trained(
-        steps=done,
-        tasks=len(asked.tasks),
-        left_out=asked.left_out,
-        loss=log.last("loss"),
-        reward=log.last("reward"),
-        adapter=output / ADAPTER,
-    )
+    embedder = load_embedder(config.embedder)
+    inputs |= embedder_hash(embedder)
+    with begin(output, config, inputs, restart=restart) as checkpoint:
+        model, tokenizer = backends.open_model(_wanted(start, config, generator), backend)
+        backends.load_weights(model, start.folder)
+        asked = _asked(tasks / TRAIN, tokenizer, config)
+        judging = Judging(asked.tasks, _judges(config, embedder))
+        check_kinds(asked.tasks, judging.judges)
+        steps = step_count(len(asked.tasks) * config.num_generations, config)
+        say(
+            f"{len(asked.tasks):,} tasks, {asked.left_out:,} longer than "
+            f"{config.max_prompt_length} tokens left out; step {steps_done(checkpoint):,} of "
+            f"{steps:,}; {backend}, candidates by {generator}"
+        )
+        arguments = _arguments(output, config, steps, generator)
+        trainer = _trainer(model, tokenizer, asked.prompts, judging, arguments=arguments)
+        log = Log(output, COLUMNS, done=steps_done(checkpoint))
+        trainer.add_callback(_listener(log, judging, steps, config.watch_steps, say))
+        done = go_on(trainer, model, checkpoint, steps)
+        if is_first():
+            backends.save_adapter(model, start.base, output / ADAPTER)
+        log.plot(PARTS, PLOT)
+        return Trained(
+            steps=done,
+            tasks=len(asked.tasks),
+            left_out=asked.left_out,
+            loss=log.last("loss"),
+            reward=log.last("reward"),
+            adapter=output / ADAPTER,
+        )
 
 
 def _read_start(folder: Path) -> Adapter:
@@ -144,10 +148,10 @@ def _asked(file: Path, tokenizer: Any, config: GrpoConfig) -> Asked:
     )
 
 
-def _judges(config: GrpoConfig) -> Judges:
+def _judges(config: GrpoConfig, embedder: Embedder) -> Judges:
     return Judges(
         rate=open_rater(config.rater).rate,
-        embed=load_embedder(config.embedder).embed,
+        embed=embedder.embed,
         continuous=config.quality == "continuous",
     )
 

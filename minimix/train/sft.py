@@ -4,20 +4,19 @@ The trainer is trl's. It is given ids with labels on the answers alone, so logit
 answer tokens only, and batches of like length in few shapes.
 """
 
-import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minimix.disk import file_sha256
 from minimix.errors import DataError
 from minimix.extras import need
 from minimix.mixture.tasks import HELD_OUT, TRAIN, read_examples
 from minimix.train import backends
 from minimix.train.batches import LikeLengths, answer_loss, dataset
 from minimix.train.folder import ADAPTER, Trained, begin, steps_done
-from minimix.train.settings import SftConfig, TrainConfig
+from minimix.train.inputs import hashes
+from minimix.train.settings import SftConfig
+from minimix.train.steps import go_on, shared_arguments, step_count
 from minimix.train.tokens import Encoded, encode
 from minimix.train.watch import Log, Say, is_first, listener, unheard
 
@@ -39,33 +38,34 @@ def sft(
     Raises DataError where no task fits, ConfigError for other settings.
     """
     backend = backends.prepare(config.backend)
-    checkpoint = begin(output, config, hashes(tasks, backend), restart=restart)
-    model, tokenizer = backends.open_model(_wanted(config), backend)
-    train, left_out = encode(read_examples(tasks / TRAIN), tokenizer, max_length=config.max_length)
-    if not train:
-        raise DataError(f"{tasks / TRAIN}: no task fits max_length {config.max_length}")
-    held = _held_out(tasks, tokenizer, config)
-    steps = step_count(len(train), config)
-    say(
-        f"{len(train):,} tasks, {left_out:,} longer than {config.max_length} tokens left out; "
-        f"{len(held):,} held out; step {steps_done(checkpoint):,} of {steps:,}; {backend}"
-    )
-    log = Log(output, COLUMNS, done=steps_done(checkpoint))
-    arguments = _arguments(output, config, steps, backend)
-    trainer = _trainer(model, tokenizer, train, held, arguments=arguments, backend=backend)
-    trainer.add_callback(_listener(log, steps, say))
-    done = go_on(trainer, model, checkpoint, steps)
-    if is_first():
-        backends.save_adapter(model, config.base, output / ADAPTER)
-    log.plot(("loss", "eval_loss"), PLOT)
-    return Trained(
-        steps=done,
-        tasks=len(train),
-        left_out=left_out,
-        loss=log.last("loss"),
-        eval_loss=log.last("eval_loss"),
-        adapter=output / ADAPTER,
-    )
+    with begin(output, config, hashes(tasks, backend), restart=restart) as checkpoint:
+        model, tokenizer = backends.open_model(_wanted(config), backend)
+        examples = read_examples(tasks / TRAIN)
+        train, left_out = encode(examples, tokenizer, max_length=config.max_length)
+        if not train:
+            raise DataError(f"{tasks / TRAIN}: no task fits max_length {config.max_length}")
+        held = _held_out(tasks, tokenizer, config)
+        steps = step_count(len(train), config)
+        say(
+            f"{len(train):,} tasks, {left_out:,} longer than {config.max_length} tokens left out; "
+            f"{len(held):,} held out; step {steps_done(checkpoint):,} of {steps:,}; {backend}"
+        )
+        log = Log(output, COLUMNS, done=steps_done(checkpoint))
+        arguments = _arguments(output, config, steps, backend)
+        trainer = _trainer(model, tokenizer, train, held, arguments=arguments, backend=backend)
+        trainer.add_callback(_listener(log, steps, say))
+        done = go_on(trainer, model, checkpoint, steps)
+        if is_first():
+            backends.save_adapter(model, config.base, output / ADAPTER)
+        log.plot(("loss", "eval_loss"), PLOT)
+        return Trained(
+            steps=done,
+            tasks=len(train),
+            left_out=left_out,
+            loss=log.last("loss"),
+            eval_loss=log.last("eval_loss"),
+            adapter=output / ADAPTER,
+        )
 
 
 def _wanted(config: SftConfig) -> backends.Wanted:
@@ -79,69 +79,6 @@ def _wanted(config: SftConfig) -> backends.Wanted:
         max_length=config.max_length,
         seed=config.seed,
     )
-
-
-def hashes(tasks: Path, backend: str) -> dict[str, str]:
-    """Return what a training is made of: hash of its tasks, backend; raises DataError for none."""
-    if not (tasks / TRAIN).is_file():
-        raise DataError(f"{tasks}: expected a folder of tasks with {TRAIN}, found none")
-    return {TRAIN: file_sha256(tasks / TRAIN), "backend used": backend}
-
-
-def step_count(rows: int, config: TrainConfig) -> int:
-    """Return how many steps a training of `rows` makes."""
-    if config.max_steps > 0:
-        return config.max_steps
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    passes = math.ceil(rows / (config.per_device_train_batch_size * processes))
-    each = math.ceil(passes / config.gradient_accumulation_steps)
-    return max(1, math.ceil(each * config.num_train_epochs))
-
-
-def go_on(trainer: Any, model: Any, checkpoint: Path | None, steps: int) -> int:
-    """Train from a checkpoint, or from the start, up to `steps`; return the steps made in all.
-
-    A checkpoint that has them leaves its adapter as it is: the trainer would make one more.
-    """
-    if checkpoint and steps_done(checkpoint) >= steps:
-        backends.load_weights(model, checkpoint)
-        return steps_done(checkpoint)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return int(trainer.state.global_step)
-
-
-def shared_arguments(output: Path, config: TrainConfig, steps: int) -> dict[str, Any]:
-    """Return what SFT and GRPO tell transformers alike.
-
-    The rate rises, stays, and falls over the last share of the steps: a run may be prolonged
-    while it stays.
-    """
-    gpu = backends.has_gpu()
-    falling = min(round(config.decay * steps), max(0, steps - config.warmup_steps))
-    return {
-        "output_dir": str(output),
-        "seed": config.seed,
-        "learning_rate": config.learning_rate,
-        "per_device_train_batch_size": config.per_device_train_batch_size,
-        "gradient_accumulation_steps": config.gradient_accumulation_steps,
-        "num_train_epochs": config.num_train_epochs,
-        "max_steps": steps,
-        "warmup_steps": config.warmup_steps,
-        "lr_scheduler_type": "warmup_stable_decay",
-        "lr_scheduler_kwargs": {"num_decay_steps": falling, "decay_type": "1-sqrt"},
-        "optim": "adamw_torch",
-        "weight_decay": config.weight_decay,
-        "max_grad_norm": config.max_grad_norm,
-        "gradient_checkpointing": config.gradient_checkpointing,
-        "bf16": True,
-        "use_cpu": not gpu,
-        "dataloader_pin_memory": gpu,
-        "logging_steps": config.logging_steps,
-        "save_steps": config.save_steps,
-        "save_total_limit": config.save_total_limit,
-        "report_to": config.report_to,
-        "disable_tqdm": True,
-    }
 
 
 def _arguments(output: Path, config: SftConfig, steps: int, backend: str) -> Any:

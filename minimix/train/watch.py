@@ -69,12 +69,16 @@ class Log:
         return next((row[name] for row in reversed(self.rows) if name in row), None)
 
     def plot(self, names: Sequence[str], file: str) -> None:
-        """Draw columns over the steps into a PNG file beside the log."""
+        """Draw columns over the steps into a PNG file beside the log, but no empty plot."""
+        curves = {
+            name: [(row["step"], row[name]) for row in self.rows if name in row] for name in names
+        }
+        if not any(curves.values()):
+            return
         figures = need("matplotlib.figure", extra="train")
         figure = figures.Figure(figsize=(8, 4.5), layout="constrained")
         axes = figure.add_subplot(xlabel="step")
-        for name in names:
-            points = [(row["step"], row[name]) for row in self.rows if name in row]
+        for name, points in curves.items():
             if points:
                 steps, values = zip(*points, strict=True)
                 axes.plot(steps, values, marker="." if len(points) < 50 else "", label=name)

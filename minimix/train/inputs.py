@@ -1,0 +1,27 @@
+"""What a training is made from, by hash: a run goes on only where that is what it was."""
+
+from pathlib import Path
+
+from minimix.disk import file_sha256
+from minimix.embed import Embedder
+from minimix.errors import DataError
+from minimix.mixture.tasks import TRAIN
+from minimix.rating import BUNDLED
+
+
+def hashes(tasks: Path, backend: str) -> dict[str, str]:
+    """Return the hash of the tasks, and the backend; raises DataError where there are none."""
+    if not (tasks / TRAIN).is_file():
+        raise DataError(f"{tasks}: expected a folder of tasks with {TRAIN}, found none")
+    return {TRAIN: file_sha256(tasks / TRAIN), "backend used": backend}
+
+
+def rater_hash(rater: str) -> dict[str, str]:
+    """Return the hash of a rater's file by name, nothing where there is no such file."""
+    path = BUNDLED.get(rater, Path(rater))
+    return {"rater file": file_sha256(path)} if path.is_file() else {}
+
+
+def embedder_hash(embedder: Embedder) -> dict[str, str]:
+    """Return the hash of an embedder's weights by name, nothing where they lie on the hub."""
+    return {"embedder weights": embedder.sha256} if embedder.sha256 else {}
