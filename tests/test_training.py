@@ -187,6 +187,14 @@ def test_four_steps_are_the_same_in_a_row_and_in_two_sittings(tiny, tasks, tmp_p
     assert resumed == whole
 
 
+def test_a_run_that_goes_on_may_save_in_another_rhythm(tiny, tasks, tmp_path, learnt):
+    sft(tasks, tmp_path, settings(tiny, max_steps=2))
+    sft(tasks, tmp_path, settings(tiny, max_steps=4, save_steps=1, save_total_limit=4))
+    saved = {path.name for path in tmp_path.glob("checkpoint-*")}
+    assert saved == {"checkpoint-2", "checkpoint-3", "checkpoint-4"}
+    assert same(tmp_path / "adapter", learnt.adapter)
+
+
 def test_a_run_that_is_done_leaves_the_same_adapter_again(tiny, tasks, learnt):
     before = weights(learnt.adapter)
     again = sft(tasks, learnt.adapter.parent, settings(tiny, max_steps=4))

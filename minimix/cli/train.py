@@ -144,10 +144,11 @@ def grpo_command(
 
 def _text(done: Any) -> str:
     parts = {"loss": done.loss, "held out": done.eval_loss, "reward": done.reward}
-    last = ", ".join(f"{name} {value:.3f}" for name, value in parts.items() if value is not None)
+    known = [f"{name} {value:.3f}" for name, value in parts.items() if value is not None]
+    last = f"; {', '.join(known)}" if known else ""
     return "\n".join(
         [
-            f"trained   {done.steps:,} steps on {done.tasks:,} tasks; {last}",
+            f"trained   {done.steps:,} steps on {done.tasks:,} tasks{last}",
             f"adapter   {done.adapter}",
         ]
     )

@@ -132,8 +132,11 @@ def listener(heard: Callable[[int, dict[str, float]], None], saved: Callable[[],
     base = need("transformers", extra="train").TrainerCallback
 
     class Listener(base):  # type: ignore[misc,valid-type]
-        def on_train_begin(self, *_: Any, lr_scheduler: Any = None, **__: Any) -> None:
-            """Take the rate from the schedule of this run: a checkpoint brings that of its own."""
+        def on_train_begin(
+            self, args: Any, state: Any, *_: Any, lr_scheduler: Any = None, **__: Any
+        ) -> None:
+            """Take rate and rhythm from the settings of this run: a checkpoint brings its own."""
+            state.compute_steps(args, state.max_steps)
             schedule = getattr(lr_scheduler, "scheduler", lr_scheduler)
             groups = schedule.optimizer.param_groups
             for group, first, share in zip(
