@@ -5,6 +5,8 @@ Control tokens come from the chat template alone: a sample's text is tokenised a
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
 
 from minimix.errors import ModelError, brief
 from minimix.extras import need
@@ -85,16 +87,9 @@ def token_ids(
 
 
 def _render(messages: Sequence[object], template: str, special: Sequence[str]) -> str:
-    sandbox = need("jinja2.sandbox")
     errors = need("jinja2.exceptions")
-
-    def refuse(reason: str) -> None:
-        raise ModelError(f"the chat template refuses this chat: {reason}")
-
-    environment = sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = refuse
     try:
-        text: str = environment.from_string(template).render(
+        text: str = _compiled(template).render(
             messages=messages,
             add_generation_prompt=True,
             bos_token=special[0],
@@ -103,3 +98,16 @@ def _render(messages: Sequence[object], template: str, special: Sequence[str]) -
     except (errors.TemplateError, TypeError, ValueError) as error:
         raise ModelError(f"the chat template fails: {brief(error)}") from error
     return text
+
+
+@lru_cache(maxsize=8)
+def _compiled(template: str) -> Any:
+    """Return a chat template ready to render: compiling it takes longer than to read a prompt."""
+    sandbox = need("jinja2.sandbox")
+    environment = sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = _refuse
+    return environment.from_string(template)
+
+
+def _refuse(reason: str) -> None:
+    raise ModelError(f"the chat template refuses this chat: {reason}")
