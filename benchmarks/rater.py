@@ -23,7 +23,7 @@ import numpy as np
 
 from minimix import static
 from minimix.config import DistillConfig
-from minimix.engines import cores
+from minimix.engines.machine import cores
 from minimix.mixture.text.passages import build, read_articles, read_squad
 from minimix.mixture.worse.degrade import graded
 from minimix.output import versions

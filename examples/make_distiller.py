@@ -38,7 +38,8 @@ PER_KIND = {"qa": 4200, "mcq": 350, "tfq": 350, "cs": 400, "para": 700}
 SFT: dict[str, dict[str, Any]] = {
     "cpu": {"max_length": 768, "num_train_epochs": 1.0, "save_steps": 40}
 }
-GRPO: dict[str, dict[str, Any]] = {"cpu": {}}
+GRPO: dict[str, dict[str, Any]] = {"cpu": {"rater": "learnt", "quality": "continuous"}}
+"""The paper's kNN-Bayes sees no difference between a reference and a worse version of it."""
 BUILD = BuildConfig(per_kind=PER_KIND, ratings=Ratings(field="score", low=0, high=5), held_out=0.03)
 
 

@@ -66,6 +66,21 @@ def group_similar(
     return [Cluster(rows, _mean_cosine(embeddings, rows)) for rows in sorted(found)]
 
 
+def split(
+    cluster: Cluster, lengths: Sequence[int], embeddings: Vectors
+) -> tuple[list[Cluster], tuple[int, ...]]:
+    """Return the shorter rows of a cluster and the longer ones, and rows that then are alone.
+
+    `lengths` go row for row of the cluster, `embeddings` (n, d) row for row of the pool. The
+    longest of three is alone, so that the others fit sooner; a pair has no parts.
+    """
+    rows = [row for _, row in sorted(zip(lengths, cluster.rows, strict=True))]
+    middle = (len(rows) + 1) // 2
+    halves = [tuple(sorted(half)) for half in (rows[:middle], rows[middle:])]
+    parts = [Cluster(half, _mean_cosine(embeddings, half)) for half in halves if len(half) > 1]
+    return parts, tuple(row for half in halves if len(half) == 1 for row in half)
+
+
 def _pairs(rows: np.ndarray, cosines: Vectors, floor: float) -> list[tuple[int, int]]:
     """Return neighbouring pairs at or above the floor, the most similar first, each once."""
     here = np.repeat(np.arange(len(rows)), rows.shape[1])

@@ -16,34 +16,58 @@ PASSWORD = re.compile(r"//[^/@]*@")
 EXTRACT = "extract"
 BUNDLED = "bundled"
 LEARNT = "learnt"
+AUTO, ON, OFF = FLASH = ("auto", "on", "off")
+CACHE_TYPES = ("f16", "q8_0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
     """What generates, and how.
 
-    `adapter` is a LoRA in GGUF on top of `model`; the bundled model brings its own.
+    `adapter` is a LoRA in GGUF on top of `model`; the bundled model brings its own. `base_url` are
+    the addresses of servers that do it instead, `parallel` requests at a time of each.
     `threads` and `parallel` of 0 are derived from the machine; `gpu_layers` of -1 offloads all
-    where the build of llama.cpp can. `context` is in tokens for one sequence, prompt and answer.
+    where the build of llama.cpp can and memory allows. `context` is in tokens for one sequence,
+    prompt and answer, `batch` those of one decode. `flash_attention` is auto, on or off;
+    `cache_type` that of the key-value cache, f16 or q8_0. `exact` answers each chat with nothing
+    beside it.
+    `min_p` is a share of the likeliest token's probability, 0 for no such cut;
+    `repetition_penalty` of 1 is none; `grammar` holds answers to the form their prompt asks for.
     """
 
     model: str = BUNDLED
     adapter: str = ""
-    base_url: str = ""
+    base_url: tuple[str, ...] = ()
     threads: int = 0
     gpu_layers: int = -1
     parallel: int = 0
     context: int = 2048
+    batch: int = 512
+    flash_attention: str = AUTO
+    cache_type: str = CACHE_TYPES[0]
+    exact: bool = False
     max_new_tokens: int = 384
     temperature: float = 0.7
     top_p: float = 0.95
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    grammar: bool = False
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a setting out of range."""
-        _texts(self, "model", "adapter", "base_url")
+        _texts(self, "model", "adapter")
+        _check_list(self, "base_url", "addresses")
         _at_least(self, threads=0, gpu_layers=-1, parallel=0, context=256, max_new_tokens=16)
+        _at_least(self, batch=32)
+        _one_of(self, "flash_attention", FLASH)
+        _one_of(self, "cache_type", CACHE_TYPES)
         _between(self, "temperature", 0.0, 2.0)
         _between(self, "top_p", 0.0, 1.0)
+        _between(self, "min_p", 0.0, 1.0)
+        _between(self, "repetition_penalty", 1.0, 2.0)
+        _flags(self, "grammar", "exact")
+        if self.cache_type != CACHE_TYPES[0] and self.flash_attention == OFF:
+            raise ConfigError(f"cache_type: {self.cache_type} needs flash_attention, found off")
         if self.max_new_tokens >= self.context:
             raise ConfigError(
                 f"max_new_tokens: expected less than context ({self.context}), "
@@ -99,7 +123,7 @@ class DistillConfig:
             raise ConfigError(f"rating_range: expected LOW HIGH, found {self.rating_range!r}")
         if self.rating_range is not None and not self.rating_range[0] < self.rating_range[1]:
             raise ConfigError(f"rating_range: expected LOW below HIGH, found {self.rating_range}")
-        _check_sources(self.check_against)
+        _check_list(self, "check_against", "files or hub ids")
         budget_rows(self.budget, 1)
 
     def with_settings(self, settings: Mapping[str, Any]) -> "DistillConfig":
@@ -114,6 +138,10 @@ class DistillConfig:
             names = ", ".join(sorted(own | below))
             raise ConfigError(f"{min(unknown)}: no such setting; there are {names}")
         engine = {name: value for name, value in settings.items() if name in below}
+        if isinstance(engine.get("base_url"), str):
+            engine["base_url"] = [engine["base_url"]]
+        if isinstance(engine.get("base_url"), list | tuple):
+            engine["base_url"] = tuple(url for url in engine["base_url"] if url != "")
         given = {name: value for name, value in settings.items() if name in own}
         if isinstance(given.get("budget"), int):
             given["budget"] = str(given["budget"])  # YAML reads 500 as a number
@@ -128,7 +156,7 @@ class DistillConfig:
         """Return all settings under their flag names, as YAML can hold them; no password."""
         settings = asdict(self)
         engine = settings.pop("engine")
-        engine["base_url"] = PASSWORD.sub("//", engine["base_url"])
+        engine["base_url"] = [PASSWORD.sub("//", url) for url in engine["base_url"]]
         if settings["rating_range"] is not None:
             settings["rating_range"] = list(settings["rating_range"])
         settings["check_against"] = list(settings["check_against"])
@@ -164,10 +192,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return {str(name).replace("-", "_"): value for name, value in settings.items()}
 
 
-def _check_sources(sources: object) -> None:
-    """Raise ConfigError unless `sources` are texts; one text alone would be read as letters."""
-    if not isinstance(sources, tuple) or not all(isinstance(one, str) and one for one in sources):
-        raise ConfigError(f"check_against: expected a list of files or hub ids, found {sources!r}")
+def _check_list(config: object, name: str, of: str) -> None:
+    """Raise ConfigError unless a setting is a tuple of texts; a text would be read as letters."""
+    texts = getattr(config, name)
+    if not isinstance(texts, tuple) or not all(isinstance(one, str) and one for one in texts):
+        raise ConfigError(f"{name}: expected a list of {of}, found {texts!r}")
 
 
 def _is_pair(value: object) -> bool:
@@ -187,6 +216,12 @@ def _flags(config: object, *names: str) -> None:
         value = getattr(config, name)
         if not isinstance(value, bool):
             raise ConfigError(f"{name}: expected true or false, found {value!r}")
+
+
+def _one_of(config: object, name: str, choices: tuple[str, ...]) -> None:
+    value = getattr(config, name)
+    if value not in choices:
+        raise ConfigError(f"{name}: expected {' or '.join(choices)}, found {value!r}")
 
 
 def _at_least(config: object, **bounds: int) -> None:

@@ -3,14 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from minimix.config import HIGH, DistillConfig
 from minimix.contamination import NONE, Match, Questions, matches, verdict
 from minimix.errors import AccountingError
-from minimix.fuse import Written, fuse
+from minimix.fuse import fuse
 from minimix.journal import Journal
 from minimix.pool import Pool
 from minimix.prepare import Prepared, prepare
@@ -18,6 +18,7 @@ from minimix.progress import Progress, silent
 from minimix.rarity import rarity, scaled
 from minimix.records import Dropped, Embed, Entry, Models, Origin, Place, Sample, Stage, Vectors
 from minimix.select import Selection, select
+from minimix.turns import Written
 
 NEIGHBOURS = 15
 SHUFFLE = 1
@@ -62,6 +63,7 @@ def distill(
     prepared = prepare(pool, config=config, embed=embed_all, rate=models.rater.rate)
     ready = time.monotonic()
     written = fuse(prepared, config=config, models=models, journal=journal, progress=progress)
+    prepared = replace(prepared, clusters=written.clusters)
     fused = time.monotonic()
     remove = config.drop_contaminated
     removed = matches(candidates(prepared, written), questions) if remove else ()
@@ -78,7 +80,7 @@ def distill(
     return Distilled(
         entries=entries,
         dropped=tuple(sorted(dropped, key=lambda drop: _order(drop.place))),
-        notes=(*selection.notes, *notes),
+        notes=(*selection.notes, *_too_long(written), *notes),
         matches=tuple(sorted(found, key=lambda match: _order(match.sample.place))),
         prepared=prepared,
         written=written,
@@ -89,6 +91,12 @@ def distill(
         },
         seconds=seconds,
     )
+
+
+def _too_long(written: Written) -> Iterable[str]:
+    """Yield what is to be said of clusters that were too long for the model, if there were any."""
+    if written.split:
+        yield f"clusters: {written.split:,} too long for the model were split"
 
 
 def candidates(prepared: Prepared, written: Written) -> list[Sample]:
@@ -182,6 +190,7 @@ def count(
         "low": len(prepared.samples) - len(prepared.high),
         "clusters": len(prepared.clusters),
         "clustered": sum(len(cluster.rows) for cluster in prepared.clusters),
+        "split": written.split,
         "tried": written.tried,
         "candidates": written.candidates,
         "accepted": len(written.fusions),
@@ -211,6 +220,7 @@ def _unused(
     reasons: dict[int, tuple[Stage, str]] = {}
     for row in prepared.leftovers:
         reasons[row] = ("cluster", f"low, and no group at a similarity of {prepared.floor:.2f}")
+    reasons.update({row: ("write", why) for row, why in written.left_out.items()})
     for row in prepared.high:
         reasons[row] = ("select", "high, but the budget was full")
 

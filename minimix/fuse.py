@@ -4,8 +4,7 @@ Clusters are written in cohorts of fixed size, each from a clean context and com
 journal whole, so a run that was killed gives the same bytes as one left alone.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -31,38 +30,9 @@ from minimix.records import (
     Sample,
 )
 from minimix.reward import grade
+from minimix.turns import Judged, Turns, Written
 
 UNANSWERED = frozenset({"refused", "failed"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Written:
-    """What writing gave: `fusions` in the order of the plan, and why clusters gave none.
-
-    `refused` and `rejected` go from a cluster's position to the reason; `unreached` lists the
-    clusters whose turn never came; `stopped` says why. `candidates` counts answers.
-    """
-
-    fusions: tuple[Fusion, ...]
-    refused: Mapping[int, str]
-    rejected: Mapping[int, str]
-    unreached: tuple[int, ...]
-    stopped: str
-    candidates: int
-
-    @property
-    def tried(self) -> int:
-        """How many clusters were written."""
-        return len(self.fusions) + len(self.refused) + len(self.rejected)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """A task's outcome: a fusion's sample and marks, or the reason there is none."""
-
-    fusion: Fusion | None = None
-    reason: str = ""
-    refused: bool = False
 
 
 def fuse(
@@ -76,44 +46,17 @@ def fuse(
     """Write clusters in the order of the plan until enough fusions are accepted.
 
     At most `config.tries` clusters are written for each fusion wanted: a distiller that cannot do
-    it costs that much and no more. Raises ModelError where a whole cohort got no answer.
+    it costs that much and no more. One that does not fit the engine's context is split. Raises
+    ModelError where a whole cohort got no answer.
     """
-    most = min(len(prepared.order), config.tries * prepared.wanted)
-    cohorts = [
-        prepared.order[start : min(start + config.cohort, most)]
-        for start in range(0, most, config.cohort)
-    ]
-    fusions: list[Fusion] = []
-    refused: dict[int, str] = {}
-    rejected: dict[int, str] = {}
-    candidates = 0
-    for number, cohort in enumerate(progress(cohorts, "Fusing (cohorts)", len(cohorts))):
-        if len(fusions) >= prepared.wanted:
-            break
-        chats = [to_messages(prepared.task(prepared.clusters[position])) for position in cohort]
+    turns = Turns(prepared, config)
+    cohorts = progress(turns.cohorts(), "Fusing (cohorts)", turns.expected)
+    for number, cohort in enumerate(cohorts):
+        now = turns.prepared
+        chats = [to_messages(now.task(now.clusters[position])) for position in cohort]
         answers = _answers(number, chats, models.engine, journal)
-        candidates += len(answers)
-        for position, judged in zip(cohort, _judge(prepared, cohort, answers, models), strict=True):
-            if judged.fusion:
-                fusions.append(judged.fusion)
-            else:
-                (refused if judged.refused else rejected)[position] = judged.reason
-    tried = {fusion.cluster for fusion in fusions} | refused.keys() | rejected.keys()
-    return Written(
-        fusions=tuple(fusions),
-        refused=refused,
-        rejected=rejected,
-        unreached=tuple(position for position in prepared.order if position not in tried),
-        stopped=_why_stopped(prepared.wanted, len(fusions)),
-        candidates=candidates,
-    )
-
-
-def _why_stopped(wanted: int, accepted: int) -> str:
-    if not wanted:
-        return "no fusions were wanted"
-    enough = accepted >= wanted
-    return "enough fusions were accepted" if enough else "the limit of tries was reached"
+        turns.end(cohort, _judge(now, cohort, answers, models), candidates=len(answers))
+    return turns.written()
 
 
 def _answers(
@@ -156,7 +99,7 @@ def _judge(
     outcomes = []
     for task, position in enumerate(cohort):
         if not drafts[task]:
-            outcomes.append(Judged(reason=_why_none(task, answers), refused=True))
+            outcomes.append(_unwritten(task, answers))
             continue
         candidates = [
             Candidate(draft, marks, rated[task, number][1] if (task, number) in rated else None)
@@ -184,9 +127,12 @@ def _drafts(
     return [(draft, audit(draft, sources)) for draft in drafts]
 
 
-def _why_none(task: int, answers: Sequence[Answer]) -> str:
-    notes = [answer.note for answer in answers if answer.task == task]
-    return notes[0] if notes else "the engine gave no answer"
+def _unwritten(task: int, answers: Sequence[Answer]) -> Judged:
+    """Return the outcome of a task that nothing was written for."""
+    own = [answer for answer in answers if answer.task == task]
+    reason = own[0].note if own else "the engine gave no answer"
+    unfit = {answer.finish for answer in own} == {"refused"}
+    return Judged(reason=reason, refused=True, unfit=unfit)
 
 
 def _best_source(prepared: Prepared, cluster: Cluster) -> float:

@@ -5,8 +5,9 @@ import platform
 from collections.abc import Iterator
 
 from minimix.config import EngineConfig
-from minimix.engines import cores, open_engine
+from minimix.engines import open_engine
 from minimix.engines.bundled import cache_folder
+from minimix.engines.machine import cores
 from minimix.errors import MinimixError
 from minimix.extras import need
 from minimix.output import versions

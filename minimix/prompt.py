@@ -44,12 +44,27 @@ def part_text(sample: Sample) -> str:
 
 def to_messages(task: Task) -> Messages:
     """Return the chat that asks for `task`; its parts come last, so that prompts share a start."""
-    think = THINK if task.think else ""
-    ask = f"Merge these samples into {FORMS[task.kind]}{think}\n\n"
     return [
         {"role": "system", "content": SYSTEM},
-        {"role": "user", "content": ask + "\n\n".join(task.parts)},
+        {"role": "user", "content": _ask(task.kind, think=task.think) + "\n\n".join(task.parts)},
     ]
+
+
+def asked_of(messages: Messages) -> tuple[Kind, bool] | None:
+    """Return the kind that a chat of `to_messages` asks for, and whether it asks to think.
+
+    None for any other chat.
+    """
+    if len(messages) != 2 or messages[0]["content"] != SYSTEM:
+        return None
+    asks = ((kind, think) for kind in FORMS for think in (False, True))
+    begins = messages[1]["content"].startswith
+    return next((one for one in asks if begins(_ask(one[0], think=one[1]))), None)
+
+
+def _ask(kind: Kind, *, think: bool) -> str:
+    """Return what stands before the parts: the same for all tasks of a kind."""
+    return f"Merge these samples into {FORMS[kind]}{THINK if think else ''}\n\n"
 
 
 def parts_of(messages: Messages) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from minimix.distill import account
 from minimix.errors import AccountingError, DataError, ModelError
 from minimix.files import stem
-from minimix.records import Answer, Dropped, Entry, Place, Rater
+from minimix.prompt import parts_of
+from minimix.records import Answer, Dropped, Entry, Models, Place, Rater
 from tests.fakes import CONFIG, TOPICS, engine, models, near_rows, pool, run, sample
 
 
@@ -90,10 +91,93 @@ def test_a_prompt_that_does_not_fit_is_a_counted_drop(tmp_path):
 
     refusing = replace(models(), engine=replace(engine(), generate=generate))
     result = run(tmp_path, near_rows(), use=refusing)
+    assert (result.counts["split"], result.counts["tried"]) == (3, 3)
     assert result.counts["best_sources"] == 3
     assert Counter(drop.reason for drop in result.dropped if drop.stage == "write") == {
-        "9,000 tokens": 6
+        "9,000 tokens": 3,
+        "9,000 tokens; its cluster was split, and no other row was left for it": 3,
     }
+
+
+def fitting(most: int, calls: list[int] | None = None) -> Models:
+    """Return models whose engine refuses more than so many parts."""
+    plain = engine()
+
+    def generate(chats):
+        if calls is not None:
+            calls.append(len(chats))
+        for task, chat in enumerate(chats):
+            if len(parts_of(chat)) > most:
+                yield Answer(task, 0, "", "refused", f"{len(parts_of(chat))} parts")
+            else:
+                (answer,) = plain.generate([chat])
+                yield replace(answer, task=task)
+
+    return replace(models(), engine=replace(plain, generate=generate))
+
+
+@pytest.mark.parametrize(
+    ("rows", "most", "split", "sizes"),
+    [(3, 2, 1, [2]), (4, 3, 1, [2, 2]), (5, 4, 1, [2, 3]), (5, 2, 2, [2, 2]), (5, 5, 0, [5])],
+)
+def test_a_cluster_that_does_not_fit_is_written_in_parts(tmp_path, rows, most, split, sizes):
+    alike = near_rows(3 * rows)[::3]
+    config = replace(CONFIG, budget="100%", mix=1.0)
+    result = run(tmp_path, alike, config, fitting(most))
+    fused = [entry for entry in result.entries if entry.origin == "fusion"]
+    assert sorted(len(entry.sample.sources) for entry in fused) == sizes
+    assert result.counts["split"] == split
+    assert result.counts["clusters"] == len(sizes)
+    assert result.counts["clustered"] == result.counts["fused"] == sum(sizes)
+    note = f"clusters: {split} too long for the model were split"
+    assert (note in result.notes) == (split > 0)
+    left = [drop.reason for drop in result.dropped if drop.stage == "write"]
+    assert len(left) == rows - sum(sizes)
+
+
+def test_the_longest_of_three_is_left_out(tmp_path):
+    alike = near_rows(9)[::3]
+    alike[1] = replace(alike[1], response=alike[1].response * 3)
+    result = run(tmp_path, alike, replace(CONFIG, budget="100%", mix=1.0), fitting(2))
+    (drop,) = [drop for drop in result.dropped if drop.stage == "write"]
+    assert drop.place == alike[1].place
+    assert drop.reason == "3 parts; its cluster was split, and no other row was left for it"
+
+
+def test_a_run_stopped_amid_split_clusters_goes_on_to_the_same_end(tmp_path):
+    config = replace(CONFIG, budget="100%", mix=1.0, cohort=1)
+    whole = run(tmp_path / "whole", near_rows(15), config, fitting(2))
+    for stop in range(1, 9):
+        calls: list[int] = []
+        later: list[int] = []
+        use = fitting(2, calls)
+
+        def failing(chats, generate=use.engine.generate, calls=calls, stop=stop):
+            if len(calls) == stop:
+                raise ModelError("stopped")
+            return generate(chats)
+
+        folder = tmp_path / str(stop)
+        with pytest.raises(ModelError, match="stopped"):
+            run(
+                folder,
+                near_rows(15),
+                config,
+                replace(use, engine=replace(use.engine, generate=failing)),
+            )
+        resumed = run(folder, near_rows(15), config, fitting(2, later))
+        assert (resumed.entries, resumed.dropped) == (whole.entries, whole.dropped)
+        assert sum(calls) + sum(later) == whole.counts["split"] + whole.counts["tried"]
+
+
+def test_what_a_server_fails_to_answer_is_not_split(tmp_path):
+    def generate(chats):
+        for task, _ in enumerate(chats):
+            yield Answer(task, 0, "", "failed" if task else "refused", "timed out")
+
+    failing = replace(models(), engine=replace(engine(), generate=generate))
+    result = run(tmp_path, near_rows(), replace(CONFIG, cohort=3), failing)
+    assert result.counts["split"] == 1
 
 
 def test_a_pool_without_samples_is_refused(tmp_path):
@@ -110,14 +194,15 @@ def test_a_pool_without_samples_is_refused(tmp_path):
     ),
     budget=st.integers(1, 12),
     mix=st.sampled_from([0.0, 0.3, 1.0]),
+    most=st.integers(1, 5),
 )
-def test_every_sample_is_kept_fused_or_dropped(tmp_path_factory, rows, budget, mix):
+def test_every_sample_is_kept_fused_or_dropped(tmp_path_factory, rows, budget, mix, most):
     samples = [
         sample(topic, f"{topic} {text}.", line, rating=4.2 if high else None)
         for line, (topic, text, high) in enumerate(rows, 1)
     ]
     config = replace(CONFIG, budget=str(budget), mix=mix)
-    result = run(tmp_path_factory.mktemp("run"), samples, config)
+    result = run(tmp_path_factory.mktemp("run"), samples, config, fitting(most))
     counts = result.counts
     assert counts["kept"] + counts["fused"] + counts["dropped"] == len(samples)
     assert len(result.entries) == counts["final"] <= max(1, min(budget, len(samples)))

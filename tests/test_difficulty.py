@@ -111,7 +111,7 @@ def test_surprise_is_the_negative_logarithm_of_the_probability(monkeypatch):
     np.testing.assert_allclose(found, -np.log([0.25, 0.8, 1 / 3]), rtol=1e-4)
 
 
-@pytest.mark.parametrize("config", [{"model": "extract"}, {"base_url": "http://127.0.0.1:9/v1"}])
+@pytest.mark.parametrize("config", [{"model": "extract"}, {"base_url": ("http://127.0.0.1:9/v1",)}])
 def test_only_the_embedded_model_knows_likelihoods(config):
     with pytest.raises(ConfigError, match="embedded model alone"):
         open_likelihood(EngineConfig(**config))

@@ -136,7 +136,7 @@ def test_a_truncated_model_is_one_line(tmp_path):
     with fast_model().open("rb") as whole:
         (tmp_path / "cut.gguf").write_bytes(whole.read(1_000_000))
     line = error(minimix(tmp_path, "distill", DOLLY, "--model", "cut.gguf"))
-    assert "cut.gguf: llama.cpp cannot load it (truncated" in line
+    assert "cut.gguf: expected a whole GGUF header, found its end in it" in line
 
 
 @pytest.mark.parametrize("content", [None, b"", b"GGUF", b"no model, but as long as a header"])
@@ -238,6 +238,32 @@ def test_a_prompt_longer_than_the_context_is_dropped_with_its_reason(tmp_path):
     assert [(row["line"], row["stage"]) for row in dropped] == [(2, "write")]
     assert all("does not fit a context of 256" in row["reason"] for row in dropped)
     assert accounted(tmp_path / "long.distilled") == [1, 2]
+
+
+@pytest.mark.slow
+def test_a_cluster_longer_than_the_context_is_written_in_parts(tmp_path):
+    said = "Mill {0} grinds the wheat of the valley into flour, and the wheel of mill {0} turns. "
+    rows = [
+        {
+            "instruction": f"What does mill {number} do?",
+            "output": said.format(number) * 5,
+            "rating_detail": {"Overall_compressed": 1},
+        }
+        for number in (5, 6, 7, 8)
+    ]
+    (tmp_path / "mills.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    small = ["--context", 512, "--max-new-tokens", 48, "--threads", 1, "--near-copy", 1]
+    wanted = ["--budget", 4, "--mix", 1, "--min-similarity", 0.5]
+    done = minimix(tmp_path, "distill", "mills.jsonl", "--model", fast_model(), *small, *wanted)
+    assert done.returncode == 0, done.stderr
+    assert "clusters: 1 too long for the model were split" in done.stdout
+    output = tmp_path / "mills.distilled"
+    cohorts = ledger(output / "journal" / "cohorts.jsonl")
+    asked = [[answer["finish"] for answer in cohort["answers"]] for cohort in cohorts]
+    assert [len(finishes) for finishes in asked] == [3, 6]
+    assert set(asked[0]) == {"refused"}
+    assert set(asked[1]) <= {"stop", "length"}
+    assert accounted(output) == [1, 2, 3, 4]
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minimix.config import EngineConfig
-from minimix.engines import open_engine, server
+from minimix.engines import open_engine, places
 from minimix.engines.bundled import fast_model
 from minimix.engines.model import LlamaModel
 from minimix.engines.picker import HeldPicker, gbnf
@@ -39,7 +39,7 @@ def saying(text: str, finish: Finish = "stop", note: str = "") -> Generate:
 
 def at(url: str) -> Engine:
     """Return the engine of a server that is asked for ratings."""
-    config = EngineConfig(base_url=url, max_new_tokens=64, parallel=1)
+    config = EngineConfig(base_url=(url,), max_new_tokens=64, parallel=1)
     return open_engine(config, candidates=1, seed=0, schema=SCHEMA)
 
 
@@ -174,7 +174,7 @@ def lie(asked: str) -> Say:
 
 
 def test_a_lying_server_is_believed_in_nothing(monkeypatch):
-    monkeypatch.setattr(server, "WAIT_S", 0.001)
+    monkeypatch.setattr(places, "WAIT_S", 0.001)
     samples = [sample(name, "Baked dough.") for name in LIES]
     with serving(lie) as fake:
         judged = judge(samples, at(fake.url).generate)
@@ -189,7 +189,7 @@ def test_a_lying_server_is_believed_in_nothing(monkeypatch):
 @pytest.mark.parametrize("status", [400, 422, 500])
 @pytest.mark.parametrize("known", ["json_object", None])
 def test_a_server_that_refuses_the_schema_is_asked_in_the_next_way(monkeypatch, status, known):
-    monkeypatch.setattr(server, "WAIT_S", 0.001)
+    monkeypatch.setattr(places, "WAIT_S", 0.001)
     with serving() as fake:
 
         def reply(_: str) -> Say:
@@ -218,7 +218,7 @@ def test_a_request_refused_without_a_schema_too_ends_in_one_line():
 
 def test_without_a_schema_a_server_is_asked_as_before():
     with serving() as fake:
-        engine = open_engine(EngineConfig(base_url=fake.url), candidates=1, seed=0)
+        engine = open_engine(EngineConfig(base_url=(fake.url,)), candidates=1, seed=0)
         list(engine.generate([to_messages(BREAD)]))
         assert "response_format" not in fake.bodies[0]
 
@@ -240,7 +240,7 @@ def write(model: LlamaModel, sampling: Sampling, favourite: str) -> str:
     logits[model.tokenize("<|im_end|>", True)] = 1
     for token in model.tokenize(favourite, False):
         logits[token] = 5
-    picker = sampling.picker(model, b"", 0)
+    picker = sampling.picker(model, b"", 0, held=sampling.held_to([]))
     text, token = b"", picker.pick_from(logits)
     while not model.ends(token):
         text += model.piece(token)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minimix.errors import ModelError
-from minimix.prompt import part_text, parts_of, to_messages, token_ids
-from minimix.records import Place, Sample, Task
+from minimix.prompt import asked_of, part_text, parts_of, to_messages, token_ids
+from minimix.records import KINDS, Place, Sample, Task
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -72,6 +72,19 @@ def test_parts_come_back_from_the_chat_that_asks_for_them():
     parts = ("Q: a?\nA: one.\n\nMore of it.", "Q: b?\nA: two")
     assert parts_of(to_messages(Task("qa", parts))) == parts
     assert parts_of(to_messages(Task("qa", parts, think=True))) == parts
+
+
+@pytest.mark.parametrize("think", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_chat_tells_what_it_asks_for_whatever_its_parts_say(kind, think):
+    other = to_messages(Task("mcq", ("x",), think=not think))[1]["content"]
+    assert asked_of(to_messages(Task(kind, (other,), think=think))) == (kind, think)
+
+
+def test_another_chat_asks_for_no_kind():
+    system, user = to_messages(Task("qa", ("x",)))
+    assert asked_of([user]) is None
+    assert asked_of([system, {"role": "user", "content": f"Hi. {user['content']}"}]) is None
 
 
 def test_prompts_of_one_kind_share_their_start():

@@ -5,14 +5,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
 import httpx
 import pytest
 
 from minimix.config import EngineConfig
-from minimix.engines import open_engine, server
+from minimix.engines import endpoint, open_engine, places
 from minimix.engines.bundled import fast_model
 from minimix.errors import ModelError
 from minimix.records import Answer, Engine, Messages
@@ -28,14 +28,20 @@ def first(*faults: Say) -> Callable[[str], Say]:
     return lambda asked: next(left, says(asked))
 
 
-def connect(url: str, *, candidates: int = 1, **settings) -> Engine:
-    return open_engine(EngineConfig(base_url=url, **settings), candidates=candidates, seed=0)
+def connect(*urls: str, candidates: int = 1, **settings) -> Engine:
+    return open_engine(EngineConfig(base_url=urls, **settings), candidates=candidates, seed=0)
+
+
+def chats(*texts: str) -> list[Messages]:
+    return [[{"role": "user", "content": text}] for text in texts]
+
+
+def in_order(answers: Iterable[Answer]) -> list[Answer]:
+    return sorted(answers, key=lambda answer: (answer.task, answer.candidate))
 
 
 def ask(url: str, *texts: str, candidates: int = 1, **settings) -> list[Answer]:
-    chats: list[Messages] = [[{"role": "user", "content": text}] for text in texts]
-    answers = connect(url, candidates=candidates, **settings).generate(chats)
-    return sorted(answers, key=lambda answer: (answer.task, answer.candidate))
+    return in_order(connect(url, candidates=candidates, **settings).generate(chats(*texts)))
 
 
 def pairs(answers: list[Answer]) -> list[tuple[int, int]]:
@@ -52,8 +58,8 @@ def refusal(url: str, **settings) -> str:
 
 @pytest.fixture(autouse=True)
 def _key_and_short_waits(monkeypatch):
-    monkeypatch.setattr(server, "WAIT_S", 0.001)
-    monkeypatch.setenv(server.KEY, KEY)
+    monkeypatch.setattr(places, "WAIT_S", 0.001)
+    monkeypatch.setenv(endpoint.KEY, KEY)
 
 
 FAULTS = {
@@ -78,7 +84,7 @@ def test_what_fails_once_is_asked_again_and_answered_once(fault):
 
 @pytest.mark.parametrize("asked_s", ["1", "86400"])
 def test_a_busy_server_gets_the_time_it_asks_for_up_to_the_longest_wait(monkeypatch, asked_s):
-    monkeypatch.setattr(server, "LONGEST_WAIT_S", 1.0)
+    monkeypatch.setattr(places, "LONGEST_HEARD_S", 1.0)
     with serving(first(Say(429, headers={"Retry-After": asked_s}))) as fake:
         start = time.monotonic()
         assert ask(fake.url, "Hello") == [Answer(0, 0, "Hello", "stop")]
@@ -88,7 +94,7 @@ def test_a_busy_server_gets_the_time_it_asks_for_up_to_the_longest_wait(monkeypa
 def test_a_server_that_always_fails_gives_each_answer_once_and_marked():
     with serving(lambda _: Say(500)) as fake:
         answers = ask(fake.url, "a", "b", candidates=2)
-        assert len(fake.bodies) == 4 * server.TRIES
+        assert len(fake.bodies) == 4 * places.TRIES
     assert pairs(answers) == PAIRS
     assert {(a.text, a.finish, a.note) for a in answers} == {("", "failed", "5 tries: status 500")}
 
@@ -114,7 +120,7 @@ def test_a_refusal_is_one_line_with_the_status_and_without_the_key():
 
 
 def test_a_refusal_ends_the_waits_of_the_other_requests(monkeypatch):
-    monkeypatch.setattr(server, "WAIT_S", 25.0)
+    monkeypatch.setattr(places, "WAIT_S", 25.0)
     with serving(lambda asked: Say(401) if asked == "bad" else Say(500)) as fake:
         start = time.monotonic()
         with pytest.raises(ModelError, match="status 401"):
@@ -133,7 +139,7 @@ def test_a_text_that_the_server_will_not_answer_does_not_end_the_others():
 
 @pytest.mark.parametrize("bad", [f"{KEY}\u00e9", f"{KEY} x", f"{KEY}\nx"])
 def test_a_key_that_no_header_can_carry_is_refused_unseen(monkeypatch, bad):
-    monkeypatch.setenv(server.KEY, bad)
+    monkeypatch.setenv(endpoint.KEY, bad)
     with serving() as fake:
         line = refusal(fake.url)
     assert "OPENAI_API_KEY" in line

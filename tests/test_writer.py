@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minimix.config import EngineConfig
-from minimix.engines import server
+from minimix.engines import places
 from minimix.errors import ConfigError, DataError, FormatError, ModelError
 from minimix.mixture.tasks import Example, read_examples, target
 from minimix.mixture.text.articles import read_any, read_titled
@@ -346,7 +346,7 @@ def test_outcomes_show_the_share_and_every_reason():
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(server, "WAIT_S", 0.001)
+    monkeypatch.setattr(places, "WAIT_S", 0.001)
 
 
 def served(say: Say_ = as_writer) -> Callable[[str], Say]:
@@ -354,7 +354,7 @@ def served(say: Say_ = as_writer) -> Callable[[str], Say]:
 
 
 def build(url: str, articles: Path, output: Path, count: int = 3) -> str:
-    config = EngineConfig(base_url=url, parallel=2)
+    config = EngineConfig(base_url=(url,), parallel=2)
     return write_folder([articles], output, each(count), engine=config, embed=embed)
 
 

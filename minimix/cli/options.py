@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from minimix.cli import load_config
-from minimix.config import DistillConfig, EngineConfig
+from minimix.config import CACHE_TYPES, FLASH, DistillConfig, EngineConfig
 from minimix.formats import SHAPES
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -120,9 +120,10 @@ model = _adding(
     click.option("--adapter", default=ENGINE.adapter, help="LoRA in GGUF on top of it."),
     click.option(
         "--base-url",
-        default=ENGINE.base_url,
-        help="OpenAI-compatible server, such as http://localhost:8000/v1; "
-        "its key from $OPENAI_API_KEY.",
+        multiple=True,
+        metavar="URL",
+        help="OpenAI-compatible server, such as http://localhost:8000/v1; its key from "
+        "$OPENAI_API_KEY. May be given again: servers of one model share the work.",
     ),
     click.option(
         "--threads", default=0, type=click.IntRange(0), help="0: all this machine allows."
@@ -137,7 +138,34 @@ model = _adding(
         "--parallel",
         default=0,
         type=click.IntRange(0),
-        help="Sequences in flight; 0: by memory, 16 at most.",
+        help="Sequences in flight, of each server where several; 0: by memory, 16 at most.",
+    ),
+    click.option(
+        "--batch",
+        default=ENGINE.batch,
+        show_default=True,
+        type=click.IntRange(32),
+        help="Tokens of one decode.",
+    ),
+    click.option(
+        "--flash-attention",
+        default=ENGINE.flash_attention,
+        show_default=True,
+        type=click.Choice(FLASH),
+        help="auto: as a trial says, made once for each model and machine.",
+    ),
+    click.option(
+        "--cache-type",
+        default=ENGINE.cache_type,
+        show_default=True,
+        type=click.Choice(CACHE_TYPES),
+        help="Of the key-value cache; q8_0 takes half the memory, and flash attention.",
+    ),
+    click.option(
+        "--exact/--fast",
+        default=ENGINE.exact,
+        show_default=True,
+        help="Answer each chat with nothing beside it: the same text whatever else is asked.",
     ),
     click.option(
         "--context",
@@ -166,6 +194,24 @@ writing = _adding(
         default=ENGINE.top_p,
         show_default=True,
         help="Probability mass that candidates are drawn from.",
+    ),
+    click.option(
+        "--min-p",
+        default=ENGINE.min_p,
+        show_default=True,
+        help="Share of the likeliest token's probability that others need to be drawn; 0: none.",
+    ),
+    click.option(
+        "--repetition-penalty",
+        default=ENGINE.repetition_penalty,
+        show_default=True,
+        help="Against tokens that the answer already has, 1 to 2; the paper: 1.05.",
+    ),
+    click.option(
+        "--grammar/--no-grammar",
+        default=ENGINE.grammar,
+        show_default=True,
+        help="Hold each answer to the form that its prompt asks for (models that run here).",
     ),
 )
 """Options that say how a model writes."""

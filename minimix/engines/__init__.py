@@ -1,27 +1,26 @@
 """Engines: what generates, each one a `Generate`. `open_engine` picks by the settings."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from minimix.config import BUNDLED, EXTRACT, EngineConfig
 from minimix.disk import file_sha256
-from minimix.engines.bundled import ADAPTER, NAME, SHA256, can_decode, fast_model
+from minimix.engines.bundled import ADAPTER, NAME, SHA256, fast_model
 from minimix.engines.extract import extractive
+from minimix.engines.gguf import check_adapter, check_model
 from minimix.engines.llama import Batcher
-from minimix.engines.model import LlamaModel, check_header
+from minimix.engines.machine import fitted
+from minimix.engines.model import LlamaModel
 from minimix.engines.sampling import Sampling
 from minimix.engines.server import connect
+from minimix.engines.trial import tried
 from minimix.errors import ConfigError, ModelError, brief
 from minimix.extras import need
 from minimix.files import HUB_ID
 from minimix.records import Engine
 
-MOST_PARALLEL = 16
 SERVER_PARALLEL = 8
-MEMORY_SHARE = 4
-"""One part in so many of the machine's memory may go to the key-value cache."""
 
 
 def open_engine(
@@ -39,9 +38,22 @@ def open_engine(
     Not `adapted`, the bundled model comes as it is, without the LoRA that makes it a distiller.
     Answers are held to the JSON `schema`, where one is given: by a grammar here, by a server as far
     as it can. Raises ModelError where the model cannot be found, read or run here, ConfigError
-    where a schema is asked of what writes no JSON.
+    where a schema is asked of what writes no JSON, or a grammar of what does not run here.
     """
-    sampling = Sampling(candidates, config.temperature, config.top_p, seed, schema, greedy_first)
+    sampling = Sampling(
+        candidates,
+        config.temperature,
+        config.top_p,
+        seed,
+        schema=schema,
+        greedy_first=greedy_first,
+        min_p=config.min_p,
+        repetition_penalty=config.repetition_penalty,
+        grammar=config.grammar,
+    )
+    if config.grammar and (config.base_url or config.model == EXTRACT):
+        found = "a server" if config.base_url else repr(EXTRACT)
+        raise ConfigError(f"grammar: expected a model that runs here, found {found}; leave it off")
     if config.base_url:
         name = "" if config.model == BUNDLED else config.model
         parallel = config.parallel or SERVER_PARALLEL
@@ -56,8 +68,8 @@ def open_engine(
     own = ADAPTER if bundled and adapted else None
     adapter = find_model(config.adapter) if config.adapter else own
     model = open_model(path, adapter=adapter, gpu_layers=config.gpu_layers)
-    settings = machine_settings(config, model)
-    batcher = Batcher(model, sampling, threads=settings["threads"], parallel=settings["parallel"])
+    machine = fitted(config, model)
+    batcher = Batcher(model, sampling, machine)
     context = min(config.context, model.trained_context)
     adapter_sha256 = file_sha256(adapter) if adapter else None
     lora = f" with {adapter.name} {adapter_sha256:.12}" if adapter else ""
@@ -67,7 +79,8 @@ def open_engine(
         sha256=SHA256 if bundled else file_sha256(path),
         count=lambda chat: len(model.prompt_ids(chat)),
         settings={
-            **settings,
+            **machine.settings(),
+            "gpu_layers": model.gpu_layers,
             "context": context,
             "repack": model.repack,
             "adapter_sha256": adapter_sha256,
@@ -76,15 +89,17 @@ def open_engine(
 
 
 def open_model(path: Path, *, adapter: Path | None = None, gpu_layers: int) -> LlamaModel:
-    """Return the model at `path`, in the way that a child process has shown to run here.
+    """Return the model at `path`, in the way that a trial has shown to be the best here.
 
     Raises ModelError where it cannot be read, or there is no such way.
     """
-    check_header(path)
-    repack = can_decode(path, repack=True)
-    if not repack and not can_decode(path, repack=False):
-        raise ModelError(f"{path}: llama.cpp cannot run it here (a try in a child process failed)")
-    return LlamaModel(path, adapter=adapter, gpu_layers=gpu_layers, repack=repack)
+    check_model(path)
+    if adapter:
+        check_adapter(adapter)
+    found = tried(path, gpu_layers=gpu_layers)
+    return LlamaModel(
+        path, adapter=adapter, gpu_layers=gpu_layers, repack=found.repack, flash=found.flash
+    )
 
 
 def find_model(name: str) -> Path:
@@ -115,25 +130,3 @@ def _only_gguf(repo: str, files: list[str]) -> str:
         names = ", ".join(found[:8]) or "none"
         raise ModelError(f"{repo}: expected one GGUF file, found {names}; name it: {repo}:FILE")
     return found[0]
-
-
-def machine_settings(config: EngineConfig, model: LlamaModel) -> dict[str, int]:
-    """Return threads and sequences in flight, from the settings or the machine's totals.
-
-    Never from what happens to be free: that would change the output from run to run.
-    """
-    sequence = min(config.context, model.trained_context) * model.cache_bytes
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEMORY_SHARE
-    fitting = max(1, min(MOST_PARALLEL, memory // sequence - 1))
-    return {"threads": config.threads or cores(), "parallel": config.parallel or fitting}
-
-
-def cores() -> int:
-    """Return the processors this process may use: its affinity, and its cgroup's quota."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    count = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return count
-    return count if quota == "max" else max(1, min(count, round(int(quota) / int(period))))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from minimix.engines.model import LlamaModel
+from minimix.engines.stopping import Stopping
 from minimix.errors import ModelError
 
 BATCH = 512
@@ -12,15 +13,16 @@ BATCH = 512
 class Batch:
     """A batch for one context. Free it before the context."""
 
-    def __init__(self, model: LlamaModel, context: Any) -> None:
-        """Take room for `BATCH` tokens."""
-        self.model, self.context = model, context
-        self.raw = model.c.llama_batch_init(BATCH, 0, 1)
+    def __init__(self, model: LlamaModel, context: Any, size: int = BATCH) -> None:
+        """Take room for `size` tokens."""
+        self.model, self.context, self.size = model, context, size
+        self.raw = model.c.llama_batch_init(size, 0, 1)
+        self.stopping = Stopping(model.c, context)
 
     @property
     def room(self) -> int:
         """How many tokens still fit."""
-        return BATCH - int(self.raw.n_tokens)
+        return self.size - int(self.raw.n_tokens)
 
     def clear(self) -> None:
         """Begin anew."""
@@ -36,8 +38,12 @@ class Batch:
         return index
 
     def run(self) -> None:
-        """Decode it. Raises ModelError where llama.cpp cannot."""
-        code = self.model.c.llama_decode(self.context, self.raw)
+        """Decode it. Raises ModelError where llama.cpp cannot, or was told to stop.
+
+        Ctrl-C raises what it always does, within a fraction of a second.
+        """
+        with self.stopping.noted():
+            code = self.model.c.llama_decode(self.context, self.raw)
         if code:
             raise ModelError(f"{self.model.path}: llama.cpp could not decode (code {code})")
 

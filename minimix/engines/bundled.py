@@ -4,14 +4,9 @@ The package carries Q4_1 weights, whose prefill costs more than twice that of Q4
 requantised on the first start and kept in the cache.
 """
 
-import contextlib
 import ctypes
-import hashlib
 import importlib.util
 import os
-import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +22,6 @@ NAME = "SmolLM2-135M-Instruct"
 ADAPTER = Path(__file__).parent / "distiller.lora.gguf"
 """The trained part: a LoRA on top of the bundled model (examples/make_distiller.py)."""
 Q4_0 = 2
-PROBE_TIMEOUT_S = 600
 
 
 def cache_folder() -> Path:
@@ -89,44 +83,3 @@ def _requantise(c: Any, source: Path, target: Path) -> None:
             f"{source}: llama.cpp could not requantise it to {target} (code {done}); "
             "is there room for it?"
         )
-
-
-def can_decode(path: Path, *, repack: bool) -> bool:
-    """Whether one decode of the model works here, tried in a child process.
-
-    A crash inside llama.cpp (AMX code of some compilers, a bad driver) then costs the child.
-    A success is remembered for this model, machine and build. Raises ModelError where the child
-    did not crash, but said why the model cannot be used.
-    """
-    key = f"{path.resolve()}\0{path.stat().st_size}\0{repack}\0{_machine()}"
-    mark = cache_folder() / "probes" / hashlib.sha256(key.encode()).hexdigest()[:24]
-    if mark.exists():
-        return True
-    safe = "-P"  # the working folder holds data: nothing in it is imported
-    command = [sys.executable, safe, "-m", "minimix.engines.probe", str(path), str(int(repack))]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ModelError(f"{path}: one decode took over {PROBE_TIMEOUT_S} s here") from error
-    if done.returncode:
-        _refusal(done.stderr)
-        return False
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs a probe each time
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-    return True
-
-
-def _refusal(stderr: bytes) -> None:
-    """Raise the ModelError that ended a child process, if it was one."""
-    lines = stderr.decode("utf-8", "replace").splitlines() or [""]
-    _, refused, reason = lines[-1].partition(f"{ModelError.__module__}.{ModelError.__name__}: ")
-    if refused:
-        raise ModelError(reason)
-
-
-def _machine() -> str:
-    """Return what a decode may depend on: host, processor and build of llama.cpp."""
-    c = need("llama_cpp")
-    features = c.llama_print_system_info().decode()
-    return "\0".join([platform.node(), platform.machine(), str(c.__version__), features])

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minimix.engines.batch import BATCH, Batch
+from minimix.engines.batch import Batch
+from minimix.engines.machine import CACHE_TYPES, Machine
 from minimix.engines.model import LlamaModel
 from minimix.engines.sampling import Sampling
 from minimix.engines.slots import Job, Slot, shared_start
@@ -21,8 +22,7 @@ from minimix.prompt import STOPS
 from minimix.records import Answer, Finish, Messages
 
 CONTEXT_STEP = 256
-FLASH_OFF = 0
-"""On a CPU flash attention costs more than it saves (measured: 73 against 143 tokens a second)."""
+FLASH_OFF, FLASH_ON = 0, 1
 TAIL = max(map(len, STOPS))
 STOP_BYTES = tuple(stop.encode() for stop in STOPS)
 
@@ -30,12 +30,14 @@ STOP_BYTES = tuple(stop.encode() for stop in STOPS)
 class Batcher:
     """Generates for one list of chats at a time, from a clean context each time."""
 
-    def __init__(
-        self, model: LlamaModel, sampling: Sampling, *, threads: int, parallel: int
-    ) -> None:
-        """Keep what every context is made with; `parallel` is the number of slots."""
-        self.model, self.c, self.sampling = model, model.c, sampling
-        self.threads, self.parallel = threads, parallel
+    def __init__(self, model: LlamaModel, sampling: Sampling, machine: Machine) -> None:
+        """Keep what every context is made with.
+
+        What is exact has its own context for each chat, with room for its candidates.
+        """
+        self.model, self.c, self.sampling, self.machine = model, model.c, sampling, machine
+        alone = min(machine.parallel, sampling.candidates)
+        self.parallel = alone if machine.exact else machine.parallel
         self.context: Any = None
         self.batch: Any = None
 
@@ -55,24 +57,28 @@ class Batcher:
                 for candidate in range(self.sampling.candidates):
                     yield Answer(task, candidate, "", "refused", note)
             else:
-                jobs.append(Job(task, ids, min(new, len(ids)), key=repr(ids).encode()))
+                key, held = repr(ids).encode(), self.sampling.held_to(chat)
+                jobs.append(Job(task, ids, min(new, len(ids)), key=key, held=held))
         if not jobs:
             return
-        longest = max(len(job.ids) + job.limit for job in jobs)
-        self._open(-(-longest // CONTEXT_STEP) * CONTEXT_STEP)
-        try:
-            yield from self._generate(jobs)
-        finally:
-            self._close()
+        for together in [[job] for job in jobs] if self.machine.exact else [jobs]:
+            longest = max(len(job.ids) + job.limit for job in together)
+            self._open(-(-longest // CONTEXT_STEP) * CONTEXT_STEP)
+            try:
+                yield from self._generate(together)
+            finally:
+                self._close()
 
     def _open(self, context: int) -> None:
         c = self.c
         params = c.llama_context_default_params()
         params.n_seq_max = self.parallel + 1
         params.n_ctx = context * params.n_seq_max
-        params.n_batch = params.n_ubatch = BATCH
-        params.n_threads = params.n_threads_batch = self.threads
-        params.flash_attn_type, params.kv_unified, params.no_perf = FLASH_OFF, False, True
+        params.n_batch = params.n_ubatch = self.machine.batch
+        params.n_threads = params.n_threads_batch = self.machine.threads
+        params.flash_attn_type = FLASH_ON if self.machine.flash_attention else FLASH_OFF
+        params.type_k = params.type_v = CACHE_TYPES[self.machine.cache_type][0]
+        params.kv_unified, params.no_perf = False, True
         self.context = c.llama_init_from_model(self.model.pointer, params)
         if not self.context:
             raise ModelError(
@@ -83,7 +89,7 @@ class Batcher:
             adapters = (c.llama_adapter_lora_p_ctypes * 1)(self.model.adapter)
             c.llama_set_adapters_lora(self.context, adapters, 1, (ctypes.c_float * 1)(1.0))
         self.memory = c.llama_get_memory(self.context)
-        self.batch = Batch(self.model, self.context)
+        self.batch = Batch(self.model, self.context, self.machine.batch)
 
     def _close(self) -> None:
         self.batch.free()
@@ -138,7 +144,7 @@ class Batcher:
         slot.candidate, slot.position = job.begun, len(job.ids)
         job.begun += 1
         self.c.llama_memory_seq_rm(self.memory, slot.seq, len(job.ids), -1)
-        slot.picker = self.sampling.picker(self.model, job.key, slot.candidate)
+        slot.picker = self.sampling.picker(self.model, job.key, slot.candidate, held=job.held)
         if job.logits is not None:
             slot.last, slot.fresh = slot.picker.pick_from(job.logits), True
         slots[slot.seq] = slot
@@ -169,9 +175,10 @@ class Batcher:
         return "length" if slot.written >= slot.job.limit else None
 
     def _read_shared(self, ids: list[int]) -> None:
-        for start in range(0, len(ids), BATCH):
+        size = self.machine.batch
+        for start in range(0, len(ids), size):
             self.batch.clear()
-            for position, token in enumerate(ids[start : start + BATCH], start):
+            for position, token in enumerate(ids[start : start + size], start):
                 self.batch.put(token, position, 0, wanted=False)
             self.batch.run()
 
@@ -199,8 +206,9 @@ class Batcher:
 
     def _pick(self, slot: Slot, index: int) -> None:
         if slot.picker is None:
-            slot.picker = self.sampling.picker(self.model, slot.job.key, slot.candidate)
+            job = slot.job
+            slot.picker = self.sampling.picker(self.model, job.key, slot.candidate, held=job.held)
             logits = self.c.llama_get_logits_ith(self.context, index)
-            slot.job.logits = np.ctypeslib.as_array(logits, (self.model.vocabulary,)).copy()
+            job.logits = np.ctypeslib.as_array(logits, (self.model.vocabulary,)).copy()
         slot.last = slot.picker.pick(self.context, index)
         slot.fresh = True

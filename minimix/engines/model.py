@@ -10,15 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from minimix.engines.gguf import check_adapter, check_model
 from minimix.errors import ModelError
 from minimix.extras import need
 from minimix.prompt import token_ids
 from minimix.records import Messages
-
-MAGIC = b"GGUF"
-VERSIONS = (2, 3)
-VALUE_BYTES = 2
-"""Bytes of one value in the key-value cache: f16."""
 
 
 class LlamaModel:
@@ -31,23 +27,30 @@ class LlamaModel:
         adapter: Path | None = None,
         gpu_layers: int = -1,
         repack: bool = True,
+        flash: bool = False,
     ) -> None:
         """Open the file at `path`, with a LoRA `adapter` in GGUF on top of it.
 
         `repack=False` keeps llama.cpp from re-ordering weights for AMX, which crashes with some
-        compilers. Raises ModelError where the file is no GGUF or llama.cpp refuses it.
+        compilers; `flash` says whether flash attention pays here. Raises ModelError
+        where a file is no whole GGUF of its kind, or llama.cpp refuses
+        it.
         """
-        check_header(path)
+        check_model(path)
+        if adapter:
+            check_adapter(adapter)
         self.c: Any = need("llama_cpp")
-        self.path, self.repack = path, repack
+        self.path, self.repack, self.flash, self.gpu_layers = path, repack, flash, 0
         hush(self.c)
         self.c.llama_backend_init()
         params = self.c.llama_model_default_params()
-        params.n_gpu_layers = gpu_layers if self.c.llama_supports_gpu_offload() else 0
+        if self.c.llama_supports_gpu_offload():
+            self.gpu_layers = gpu_layers
+        params.n_gpu_layers = self.gpu_layers
         params.use_extra_bufts = repack
         self.pointer = self.c.llama_model_load_from_file(os.fsencode(path), params)
         if not self.pointer:
-            raise ModelError(f"{path}: llama.cpp cannot load it (truncated, or not supported)")
+            raise ModelError(f"{path}: llama.cpp cannot load it (damaged, or not supported)")
         self.vocab = self.c.llama_model_get_vocab(self.pointer)
         self._pieces: dict[int, bytes] = {}
         self.adapter = self._open_adapter(adapter) if adapter else None
@@ -67,7 +70,6 @@ class LlamaModel:
             self.pointer = None
 
     def _open_adapter(self, path: Path) -> Any:
-        check_header(path)
         adapter = self.c.llama_adapter_lora_init(self.pointer, os.fsencode(path))
         if not adapter:
             raise ModelError(f"{path}: is no LoRA that fits {self.path.name}")
@@ -84,8 +86,8 @@ class LlamaModel:
         return int(self.c.llama_model_n_ctx_train(self.pointer))
 
     @cached_property
-    def cache_bytes(self) -> int:
-        """Bytes of key-value cache one token takes in f16."""
+    def cache_values(self) -> int:
+        """Values that one token takes in the key-value cache."""
         c, model = self.c, self.pointer
         usual = c.llama_model_n_embd(model) // max(1, c.llama_model_n_head(model))
         architecture = self._metadata("general.architecture")
@@ -94,7 +96,7 @@ class LlamaModel:
             for name in ("key", "value")  # some models have wider heads than their width says
         ]
         heads = c.llama_model_n_layer(model) * c.llama_model_n_head_kv(model)
-        return int(heads * sum(widths)) * VALUE_BYTES
+        return int(heads * sum(widths))
 
     @cached_property
     def template(self) -> str:
@@ -137,6 +139,13 @@ class LlamaModel:
             known = self._pieces[token] = buffer.raw[: max(size, 0)]
         return known
 
+    @cached_property
+    def silent(self) -> tuple[int, ...]:
+        """The control tokens that neither end a turn nor add to its text."""
+        is_control = self.c.llama_vocab_is_control
+        tokens = [token for token in range(self.vocabulary) if is_control(self.vocab, token)]
+        return tuple(token for token in tokens if not self.ends(token))
+
     def ends(self, token: int) -> bool:
         """Whether the model ends its turn with this token."""
         return bool(self.c.llama_vocab_is_eog(self.vocab, token))
@@ -150,20 +159,6 @@ class LlamaModel:
     def _text(self, which: Any) -> str:
         token = which(self.vocab)
         return "" if token < 0 else str(self.c.llama_vocab_get_text(self.vocab, token).decode())
-
-
-def check_header(path: Path) -> None:
-    """Raise ModelError unless `path` begins like a GGUF file of a version llama.cpp reads."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(24)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if head[:4] != MAGIC:
-        raise ModelError(f"{path}: expected a GGUF file, found one that begins {head[:4]!r}")
-    version = int.from_bytes(head[4:8], "little")
-    if len(head) < 24 or version not in VERSIONS:
-        raise ModelError(f"{path}: expected GGUF version 2 or 3, found {version} or a cut header")
 
 
 def hush(c: Any) -> None:

@@ -10,7 +10,10 @@ from minimix.engines.picker import Picker
 
 @dataclass
 class Job:
-    """A prompt with its candidates: how many are begun, and the logits at its end once read."""
+    """A prompt with its candidates: how many are begun, and the logits at its end once read.
+
+    `held` is the grammar that the candidates are held to, if any.
+    """
 
     task: int
     ids: list[int]
@@ -18,6 +21,7 @@ class Job:
     begun: int = 0
     logits: np.ndarray | None = None
     key: bytes = b""
+    held: str | None = None
 
 
 @dataclass

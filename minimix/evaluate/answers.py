@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from minimix import prompt
-from minimix.config import DistillConfig
+from minimix.config import DistillConfig, EngineConfig
 from minimix.disk import record_sha256, unwritable
 from minimix.engines.bundled import cache_folder
 from minimix.engines.sampling import top_k
 from minimix.errors import ModelError
 from minimix.evaluate.scores import UNWRITTEN
+from minimix.grammar import grammar
 from minimix.progress import Progress, silent
 from minimix.prompt import to_messages
-from minimix.records import Answer, Engine, Messages, Task
+from minimix.records import KINDS, Answer, Engine, Messages, Task
 
 COHORT, SEQUENCES = DistillConfig().cohort, 48
 """Tasks of a cohort of `distill`, and the answers that these make there."""
@@ -111,14 +112,30 @@ def memory_file(engine: Engine, *, config: DistillConfig, greedy_first: bool = T
     if engine.sha256 is None:
         return None
     own = config.engine
-    drawn: list[float] = [config.candidates, greedy_first, config.seed]
+    drawn: list[Any] = [config.candidates, greedy_first, config.seed]
     drawn += [own.temperature, own.top_p, own.max_new_tokens]
     if top_k(own.top_p) is None:
         drawn.append(0)  # kept apart from answers that were drawn of a cut vocabulary
+    drawn += _unusual(own)
     shown = [prompt.VERSION, prompt.STOPS, version("llama-cpp-python")]
     key = json.dumps([engine.sha256, dict(engine.settings), drawn, shown], sort_keys=True)
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
     return cache_folder() / "answers" / f"{name}.jsonl"
+
+
+def _unusual(config: EngineConfig) -> list[dict[str, Any]]:
+    """Return what else answers follow from, where it is not as usual: older files keep their name.
+
+    A grammar is one for all kinds; what it says counts, not only that there is one.
+    """
+    usual = EngineConfig()
+    found: dict[str, Any] = {}
+    for name in ("min_p", "repetition_penalty"):
+        if getattr(config, name) != getattr(usual, name):
+            found[name] = float(getattr(config, name))
+    if config.grammar:
+        found["grammar"] = record_sha256([grammar(kind, think=True) for kind in KINDS])
+    return [found] if found else []
 
 
 def _write(

@@ -8,8 +8,8 @@ from typing import Any
 
 from minimix.config import BUNDLED, EngineConfig
 from minimix.disk import atomic
-from minimix.engines import cores
 from minimix.engines.bundled import fast_model
+from minimix.engines.machine import cores
 from minimix.errors import ConfigError, ModelError, brief
 from minimix.mixture.tasks import read_examples
 from minimix.train import convert, parity

@@ -1,0 +1,176 @@
+"""One OpenAI-compatible server: how it is found, asked once, and understood.
+
+A server tokenises by itself, so control tokens in the data are broken up here, where the
+embedded engine never makes them in the first place.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from minimix.engines.forms import UNREADABLE, Forms
+from minimix.errors import ModelError, brief
+from minimix.extras import need
+from minimix.records import Finish, Message
+
+KEY = "OPENAI_API_KEY"
+TIMEOUT_S = 300.0
+CONNECT_S = 30.0
+BUSY = (408, 429)
+CONTROL = re.compile(
+    r"<(?=[|\uff5c]|/?s>|</?SYS>>|(?:start|end)_of_\w+>|/?tool_\w+>|extra_id_\d+>"
+    r"|(?:bos|eos|pad|unk|mask|sep|cls)>)"
+    r"|\[(?=/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|gMASK)\])"
+)
+"""Where a control token of a common vocabulary begins: <|im_start|>, </s>, [INST], <eos>."""
+DECLINED = "the server will not answer it: status "
+TOO_LONG = re.compile(r"context.{0,3}(?:length|size|window)", re.IGNORECASE)
+"""How servers say that a prompt does not fit: OpenAI, vLLM, llama-server, llama-cpp-python."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How one request ended: an answer's text and finish, or a problem to try again after.
+
+    `wait_s` is what the server asked for with Retry-After, in seconds.
+    """
+
+    text: str = ""
+    finish: Finish = "failed"
+    problem: str = ""
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a server is: `url` with its password, `address` without, for all that is written."""
+
+    url: Any
+    address: str
+
+    def client(self) -> AbstractContextManager[Any]:
+        """Return a client to be closed after use: one list of chats, so no socket goes stale."""
+        httpx = need("httpx")
+        return httpx.Client(  # type: ignore[no-any-return]
+            base_url=self.url,
+            headers=_headers(),
+            timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_S),
+            limits=httpx.Limits(max_connections=None),  # places are counted elsewhere
+        )
+
+    def post(self, client: Any, body: Mapping[str, Any], forms: Forms) -> Reply:
+        """Return how one request ended.
+
+        Raises ModelError where the server refuses it for good (4xx), whatever the text.
+        """
+        for way in forms.ways:
+            try:
+                response = client.post("chat/completions", json={**body, **way})
+            except need("httpx").RequestError as error:
+                return Reply(problem=type(error).__name__)
+            too_long = bool(TOO_LONG.search(response.text))
+            if too_long or not forms.refuses(way, response):
+                break
+        return self._reply(response, way, forms, too_long=too_long)
+
+    def _reply(self, response: Any, way: dict[str, Any], forms: Forms, *, too_long: bool) -> Reply:
+        status = response.status_code
+        if status in BUSY or status >= 500:
+            return Reply(problem=f"status {status}", wait_s=_retry_after(response))
+        if status == 200:
+            forms.settle(way)
+            reply = _read(response)
+            return replace(reply, problem=reply.problem or forms.note_on(way))
+        if 400 <= status < 500 and too_long:
+            return Reply(finish="refused", problem=f"status {status}: the prompt does not fit")
+        if status in UNREADABLE:
+            return Reply(finish="refused", problem=f"{DECLINED}{status}: {_said(response)}")
+        raise ModelError(f"{self.address}: status {status}: {_said(response)}")
+
+    def models(self, response: Any) -> list[str]:
+        """Return the names in a list of models.
+
+        Raises ModelError for a reply that is none.
+        """
+        found = f"status {response.status_code}"
+        try:
+            if response.status_code == 200:
+                names = [str(model["id"]) for model in response.json()["data"]]
+                return [names[0], *names[1:]]
+        except (ValueError, LookupError, TypeError):
+            found = "a reply of another form"
+        raise ModelError(
+            f"{self.address}: expected a list of models, found {found}; "
+            "does the address end in /v1? A server alone may go without: --model NAME"
+        )
+
+
+def find(base_url: str) -> tuple[Endpoint, Any]:
+    """Return the server behind `base_url`, and its reply to the question for its models.
+
+    The key, where one is needed, comes from $OPENAI_API_KEY and goes nowhere else. Raises
+    ModelError where nobody answers there.
+    """
+    httpx = need("httpx")
+    try:
+        url = httpx.URL(base_url.rstrip("/") + "/")
+        address = str(url.copy_with(userinfo=b"")).rstrip("/")  # a password stays out of ledgers
+        endpoint = Endpoint(url, address)
+        with endpoint.client() as client:
+            return endpoint, client.get("models", timeout=CONNECT_S)
+    except (httpx.InvalidURL, httpx.RequestError) as error:
+        raise ModelError(
+            f"{base_url.rpartition('@')[2]}: nobody answers ({type(error).__name__}: "
+            f"{brief(error)}); is the server up, and is that its address?"
+        ) from error
+
+
+def escaped(message: Message) -> Message:
+    """Return a message whose text holds nothing a server would read as a control token."""
+    text = CONTROL.sub(r"\g<0> ", _encodable(message["content"]))
+    return {"role": message["role"], "content": text}
+
+
+def _headers() -> dict[str, str]:
+    """Return what carries the key. httpx would quote a key that no header can hold: not here."""
+    key = os.environ.get(KEY, "").strip()
+    if not all("!" <= sign <= "~" for sign in key):
+        raise ModelError(f"${KEY}: expected printable ASCII without blanks, found other characters")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _read(response: Any) -> Reply:
+    """Return the answer in a reply with status 200."""
+    try:
+        choice = response.json()["choices"][0]
+        text = choice["message"]["content"]
+        length = choice.get("finish_reason") == "length"
+    except ValueError:
+        return Reply(problem="a reply that is not JSON")
+    except (LookupError, TypeError, AttributeError):
+        return Reply(problem="a reply without choices")
+    if not isinstance(text, str | None):
+        return Reply(problem="a reply without text")
+    return Reply(_encodable(text or ""), "length" if length else "stop")
+
+
+def _said(response: Any) -> str:
+    """Return what a server says of a refusal as one short line, without the key it may quote."""
+    key = os.environ.get(KEY, "").strip()
+    if response.is_redirect:
+        return f"it redirects to {response.headers.get('location', 'nowhere')[:200]}"
+    text = response.text.replace(key, "...") if key else response.text
+    return " ".join(text.split())[:200]
+
+
+def _encodable(text: str) -> str:
+    """Return `text` without lone surrogates, which JSON can carry and UTF-8 can not."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _retry_after(response: Any) -> float:
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isascii() and value.isdigit() else 0.0
