@@ -14,7 +14,7 @@ from minimix.engines import open_engine, trial
 from minimix.engines.batch import Batch
 from minimix.engines.bundled import fast_model
 from minimix.engines.llama import Batcher
-from minimix.engines.machine import Machine, cores, fitted, gpu_memory, layers
+from minimix.engines.machine import Machine, cores, fitted, gpu_memory, layers, offloaded
 from minimix.engines.model import LlamaModel
 from minimix.engines.sampling import Sampling
 from minimix.engines.stopping import Stopping
@@ -111,6 +111,19 @@ def test_a_gpu_takes_all_layers_that_its_memory_holds():
     assert layers(10 * GIB, 9, 0, 8 * GIB) == 7
     assert layers(10 * GIB, 9, 10 * GIB, 8 * GIB) == 3  # the cache is on it too
     assert layers(10 * GIB, 9, 0, 0) == 0
+
+
+@pytest.mark.slow
+def test_what_a_small_gpu_cannot_hold_stays_on_the_cpu(model, monkeypatch):
+    monkeypatch.setattr(model.c, "llama_supports_gpu_offload", lambda: True)
+    usual = EngineConfig(parallel=1)
+    for memory, found in ((4 * GIB, -1), (0, 0)):
+        monkeypatch.setattr("minimix.engines.machine.gpu_memory", lambda _, own=memory: own)
+        assert offloaded(model.path, usual) == found
+    weights = model.path.stat().st_size
+    monkeypatch.setattr("minimix.engines.machine.gpu_memory", lambda _: weights)
+    assert 0 < offloaded(model.path, usual) < 30  # of 30 layers: the cache takes room too
+    assert offloaded(model.path, EngineConfig(gpu_layers=7)) == 7
 
 
 def test_no_gpu_is_found_where_llama_cpp_has_none(model):

@@ -10,7 +10,7 @@ from minimix.engines.bundled import ADAPTER, NAME, SHA256, fast_model
 from minimix.engines.extract import extractive
 from minimix.engines.gguf import check_adapter, check_model
 from minimix.engines.llama import Batcher
-from minimix.engines.machine import fitted
+from minimix.engines.machine import fitted, offloaded
 from minimix.engines.model import LlamaModel
 from minimix.engines.sampling import Sampling
 from minimix.engines.server import connect
@@ -67,7 +67,7 @@ def open_engine(
     path = fast_model() if bundled else find_model(config.model)
     own = ADAPTER if bundled and adapted else None
     adapter = find_model(config.adapter) if config.adapter else own
-    model = open_model(path, adapter=adapter, gpu_layers=config.gpu_layers)
+    model = open_model(path, adapter=adapter, gpu_layers=offloaded(path, config))
     machine = fitted(config, model)
     batcher = Batcher(model, sampling, machine)
     context = min(config.context, model.trained_context)

@@ -13,10 +13,13 @@ from typing import Any
 
 from minimix.config import AUTO, ON, EngineConfig
 from minimix.engines.model import LlamaModel
+from minimix.extras import need
 
 MOST_PARALLEL = 16
 MEMORY_SHARE = 4
 """One part in so many of the machine's memory may go to the key-value cache."""
+GPU = 1
+"""llama.cpp's number of a device that is a GPU with memory of its own."""
 GPU_SHARE = 0.9
 """Of a GPU's memory: the rest is for the arithmetic itself."""
 TOPOLOGY = Path("/sys/devices/system/cpu")
@@ -92,6 +95,22 @@ def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def offloaded(path: Path, config: EngineConfig) -> int:
+    """Return how many layers of the model at `path` go to a GPU; -1: all. Not run on a GPU.
+
+    What the settings say, or else as many as its memory holds beside the key-value cache.
+    """
+    c = need("llama_cpp")
+    if config.gpu_layers >= 0 or not c.llama_supports_gpu_offload():
+        return config.gpu_layers
+    with LlamaModel(path, gpu_layers=0) as model:
+        own = fitted(config, model)
+        tokens = min(config.context, model.trained_context) * (own.parallel + 1)
+        cache = tokens * model.cache_values * CACHE_TYPES[own.cache_type][1]
+        count = int(c.llama_model_n_layer(model.pointer))
+    return layers(path.stat().st_size, count, cache, gpu_memory(c))
+
+
 def layers(model_bytes: int, count: int, cache_bytes: float, memory: int) -> int:
     """Return how many of a model's `count` layers a GPU of so much memory holds; -1 for all.
 
@@ -106,10 +125,6 @@ def layers(model_bytes: int, count: int, cache_bytes: float, memory: int) -> int
 def gpu_memory(c: Any) -> int:
     """Return the bytes of all GPUs that llama.cpp sees, 0 for none."""
     return sum(total for kind, total in _devices(c) if kind == GPU)
-
-
-GPU = 1
-"""GGML_BACKEND_DEVICE_TYPE_GPU."""
 
 
 def _devices(c: Any) -> Iterator[tuple[int, int]]:
