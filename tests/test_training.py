@@ -195,6 +195,22 @@ def test_a_run_that_goes_on_may_save_in_another_rhythm(tiny, tasks, tmp_path, le
     assert same(tmp_path / "adapter", learnt.adapter)
 
 
+def test_a_training_may_begin_as_an_adapter(tiny, tasks, tmp_path, learnt):
+    far = settings(tiny, max_steps=1, learning_rate=1e-9)
+    found = sft(tasks, tmp_path / "on", far, adapter=learnt.adapter)
+    ours, theirs = weights(found.adapter), weights(learnt.adapter)
+    assert all(np.allclose(ours[name], theirs[name], atol=1e-6) for name in theirs)
+    fresh_one = sft(tasks, tmp_path / "new", far)
+    assert any(not np.allclose(weights(fresh_one.adapter)[name], theirs[name]) for name in theirs)
+
+
+def test_an_adapter_of_another_shape_is_refused(tiny, tasks, tmp_path, learnt):
+    with pytest.raises(ConfigError, match=r"r: expected 16, that of .*, found 8"):
+        sft(tasks, tmp_path, settings(tiny, max_steps=1, r=8), adapter=learnt.adapter)
+    with pytest.raises(ConfigError, match="made with adapter 'a new one', found"):
+        sft(tasks, learnt.adapter.parent, settings(tiny, max_steps=5), adapter=learnt.adapter)
+
+
 def test_a_run_that_is_done_leaves_the_same_adapter_again(tiny, tasks, learnt):
     before = weights(learnt.adapter)
     again = sft(tasks, learnt.adapter.parent, settings(tiny, max_steps=4))

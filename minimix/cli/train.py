@@ -94,9 +94,20 @@ def command() -> None:
 
 @command.command("sft", short_help="Teach the form of an answer, and merging.")
 @click.argument("tasks", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Begin as this one, of the same base, rank and lora-alpha.  [default: a new one]",
+)
 @settings_of(SftConfig)
 def sft_command(
-    tasks: Path, output: Path, preset: str, quiet: bool, restart: bool, **options: Any
+    tasks: Path,
+    output: Path,
+    preset: str,
+    quiet: bool,
+    restart: bool,
+    adapter: Path | None,
+    **options: Any,
 ) -> None:
     """Train a LoRA on TASKS, a folder with train.jsonl, and held_out.jsonl if there is one.
 
@@ -107,7 +118,7 @@ def sft_command(
     from minimix.train.sft import sft
 
     config = with_settings(SftConfig, preset, _given(options))
-    done = sft(tasks, output, config, restart=restart, say=_say(quiet=quiet))
+    done = sft(tasks, output, config, adapter=adapter, restart=restart, say=_say(quiet=quiet))
     click.echo(_text(done))
 
 

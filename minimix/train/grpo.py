@@ -10,17 +10,17 @@ from typing import Any
 
 from minimix.disk import file_sha256
 from minimix.embed import Embedder, load_embedder
-from minimix.errors import DataError, ModelError
+from minimix.errors import DataError
 from minimix.extras import need
 from minimix.mixture.tasks import TRAIN, read_examples
 from minimix.rating import open_rater
 from minimix.records import Task
 from minimix.scoring import Judges
 from minimix.train import backends
-from minimix.train.adapter import WEIGHTS, Adapter, check_plain, read_adapter
+from minimix.train.adapter import WEIGHTS, Adapter
 from minimix.train.batches import Groups, groups_of
 from minimix.train.folder import ADAPTER, Trained, begin, steps_done
-from minimix.train.inputs import embedder_hash, hashes, rater_hash
+from minimix.train.inputs import embedder_hash, hashes, rater_hash, read_start
 from minimix.train.rewards import Judging, check_kinds
 from minimix.train.settings import GrpoConfig
 from minimix.train.steps import go_on, shared_arguments, step_count
@@ -64,7 +64,7 @@ def grpo(
     """
     backend = backends.prepare(config.backend)
     generator = backends.writes_with(config.generator, backend)
-    start = _read_start(adapter)
+    start = read_start(adapter)
     inputs = {
         **hashes(tasks, backend),
         "adapter": file_sha256(start.folder / WEIGHTS),
@@ -101,19 +101,6 @@ def grpo(
             reward=log.last("reward"),
             adapter=output / ADAPTER,
         )
-
-
-def _read_start(folder: Path) -> Adapter:
-    """Return the adapter to begin with; raises ModelError for more than a plain LoRA."""
-    found = read_adapter(folder)
-    check_plain(found)
-    modules = set(found.config.get("target_modules") or ())
-    if modules != set(backends.LINEAR):
-        raise ModelError(
-            f"{folder}: expected a LoRA on {', '.join(backends.LINEAR)}, found one on "
-            f"{', '.join(sorted(modules))}; make one with minimix train sft"
-        )
-    return found
 
 
 def _wanted(start: Adapter, config: GrpoConfig, generator: str) -> backends.Wanted:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from minimix.disk import file_sha256
 from minimix.embed import Embedder
-from minimix.errors import DataError
+from minimix.errors import DataError, ModelError
 from minimix.mixture.tasks import TRAIN
 from minimix.rating import BUNDLED
+from minimix.train import backends
+from minimix.train.adapter import Adapter, check_plain, read_adapter
 
 
 def hashes(tasks: Path, backend: str) -> dict[str, str]:
@@ -25,3 +27,16 @@ def rater_hash(rater: str) -> dict[str, str]:
 def embedder_hash(embedder: Embedder) -> dict[str, str]:
     """Return the hash of an embedder's weights by name, nothing where they lie on the hub."""
     return {"embedder weights": embedder.sha256} if embedder.sha256 else {}
+
+
+def read_start(folder: Path) -> Adapter:
+    """Return the adapter that a training begins with; raises ModelError if it is no plain LoRA."""
+    found = read_adapter(folder)
+    check_plain(found)
+    modules = set(found.config.get("target_modules") or ())
+    if modules != set(backends.LINEAR):
+        raise ModelError(
+            f"{folder}: expected a LoRA on {', '.join(backends.LINEAR)}, found one on "
+            f"{', '.join(sorted(modules))}; make one with minimix train sft"
+        )
+    return found

@@ -8,19 +8,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minimix.errors import DataError
+from minimix.disk import file_sha256
+from minimix.errors import ConfigError, DataError
 from minimix.extras import need
 from minimix.mixture.tasks import HELD_OUT, TRAIN, read_examples
 from minimix.train import backends
+from minimix.train.adapter import WEIGHTS
 from minimix.train.batches import LikeLengths, answer_loss, dataset
 from minimix.train.folder import ADAPTER, Trained, begin, steps_done
-from minimix.train.inputs import hashes
+from minimix.train.inputs import hashes, read_start
 from minimix.train.settings import SftConfig
 from minimix.train.steps import go_on, shared_arguments, step_count
 from minimix.train.tokens import Encoded, encode
 from minimix.train.watch import Log, Say, is_first, listener, unheard
 
 PLOT = "loss.png"
+NEW = "a new one"
 COLUMNS = ("loss", "eval_loss", "learning_rate", "grad_norm", "tokens")
 
 
@@ -29,17 +32,22 @@ def sft(
     output: Path,
     config: SftConfig,
     *,
+    adapter: Path | None = None,
     restart: bool = False,
     say: Say = unheard,
 ) -> Trained:
     """Train a LoRA on a folder of tasks and return what came of it; `output`/adapter holds it.
 
-    Goes on from the last checkpoint in `output`, if the settings are those it was made with.
-    Raises DataError where no task fits, ConfigError for other settings.
+    It is a new one, or begins as `adapter`, which stays as it is. Goes on from the last checkpoint
+    in `output`, if the settings are those it was made with. Raises DataError where no task fits,
+    ConfigError for other settings or where `adapter` is of another shape.
     """
     backend = backends.prepare(config.backend)
-    with begin(output, config, hashes(tasks, backend), restart=restart) as checkpoint:
+    inputs = hashes(tasks, backend) | {"adapter": _started(adapter, config) if adapter else NEW}
+    with begin(output, config, inputs, restart=restart) as checkpoint:
         model, tokenizer = backends.open_model(_wanted(config), backend)
+        if adapter:
+            backends.load_weights(model, read_start(adapter).folder)
         examples = read_examples(tasks / TRAIN)
         train, left_out = encode(examples, tokenizer, max_length=config.max_length)
         if not train:
@@ -66,6 +74,18 @@ def sft(
             eval_loss=log.last("eval_loss"),
             adapter=output / ADAPTER,
         )
+
+
+def _started(adapter: Path, config: SftConfig) -> str:
+    """Return the hash of the adapter to begin with; raises ConfigError where it is of no use."""
+    start = read_start(adapter)
+    found = {"base": start.base, **{name: start.config[name] for name in ("r", "lora_alpha")}}
+    for name, value in found.items():
+        if value != getattr(config, name):
+            raise ConfigError(
+                f"{name}: expected {value}, that of {adapter}, found {getattr(config, name)}"
+            )
+    return file_sha256(start.folder / WEIGHTS)
 
 
 def _wanted(config: SftConfig) -> backends.Wanted:
