@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -217,11 +218,31 @@ def stopped(model: LlamaModel, which: signal.Signals) -> int:
     return read
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Let Ctrl-C be heard: in a shell's background it is ignored."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_ends_a_decode_before_it_is_done(model):
     with pytest.raises(KeyboardInterrupt):
         stopped(model, signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_signal_that_is_ignored_stays_so(model):
+    batcher = Batcher(model, Sampling(1, 0.0, 1.0, 0), with_one_thread(parallel=1))
+    batcher._open(256)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with batcher.batch.stopping.noted():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    batcher._close()
 
 
 @pytest.mark.slow

@@ -27,17 +27,21 @@ class Stopping:
     def noted(self) -> Iterator[None]:
         """Note the signals that come within, and let them take their usual way at the end.
 
-        Signals go to the main thread: in others nothing is done.
+        Signals go to the main thread: in others nothing is done. One that is ignored, as Ctrl-C is
+        in a shell's background, stays so.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        usual = {which: signal.signal(which, self._note) for which in STOPS}
+        usual = {which: signal.getsignal(which) for which in STOPS}
+        heeded = [which for which in STOPS if usual[which] not in (signal.SIG_IGN, None)]
+        for which in heeded:
+            signal.signal(which, self._note)
         try:
             yield
         finally:
-            for which, handler in usual.items():
-                signal.signal(which, signal.SIG_DFL if handler is None else handler)
+            for which in heeded:
+                signal.signal(which, usual[which])
         if self.caught:
             caught, self.caught = self.caught, 0
             signal.raise_signal(caught)
