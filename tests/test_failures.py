@@ -121,8 +121,13 @@ def accounted(output: Path) -> list[int]:
 
 @pytest.mark.parametrize(
     ("content", "says_why"),
-    [(None, "no such file"), (b"", "is empty"), (os.urandom(4096), "records can be read")],
-    ids=["missing", "empty", "binary"],
+    [
+        (None, "no such file"),
+        (b"", "is empty"),
+        (bytes(range(256)) * 16, "records can be read"),
+        (b"[" + bytes(range(256)) * 16, "not JSON"),
+    ],
+    ids=["missing", "empty", "binary", "binary that begins like an array"],
 )
 def test_a_file_that_holds_no_data_is_one_line(tmp_path, content, says_why):
     if content is not None:
