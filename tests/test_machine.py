@@ -12,12 +12,12 @@ import pytest
 
 from minimix.config import EngineConfig
 from minimix.engines import open_engine, trial
-from minimix.engines.batch import Batch
 from minimix.engines.bundled import fast_model
 from minimix.engines.llama import Batcher
 from minimix.engines.machine import Machine, cores, fitted, gpu_memory, layers, offloaded
 from minimix.engines.model import LlamaModel
 from minimix.engines.sampling import Sampling
+from minimix.engines.slots import shared_start
 from minimix.engines.stopping import Stopping
 from minimix.errors import ConfigError, ModelError
 from minimix.prompt import to_messages
@@ -274,10 +274,33 @@ def test_another_thread_leaves_signals_alone(model):
     assert handlers == [signal.getsignal(signal.SIGINT)]
 
 
-def test_a_batch_has_room_for_what_it_was_made_for(model):
-    batcher = Batcher(model, Sampling(1, 0.0, 1.0, 0), with_one_thread(batch=32))
-    batcher._open(256)
-    batch: Batch = batcher.batch
-    batch.put(1, 0, 1, wanted=False)
-    assert batch.room == 31
-    batcher._close()
+def decodes(model: LlamaModel, monkeypatch: Any) -> list[list[tuple[int, int]]]:
+    """Note the sequence and the position of every token of every decode from now on."""
+    noted: list[list[tuple[int, int]]] = []
+    decode = model.c.llama_decode
+
+    def note(context: Any, raw: Any) -> int:
+        noted.append([(raw.seq_id[n][0], raw.pos[n]) for n in range(raw.n_tokens)])
+        return int(decode(context, raw))
+
+    monkeypatch.setattr(model.c, "llama_decode", note)
+    return noted
+
+
+def test_a_prompt_is_read_once_for_all_its_candidates(model, monkeypatch):
+    noted = decodes(model, monkeypatch)
+    found = write(model, CHATS[:2], with_one_thread(), candidates=4)
+    assert len(found) == 8
+    one, two = (model.prompt_ids(chat) for chat in CHATS[:2])
+    shared = shared_start([one, two])
+    reads = [len(batch) for batch in noted if len(batch) > 8]  # of 8 sequences one token each
+    assert sum(reads) == len(one) + len(two) - shared
+
+
+def test_one_decode_reads_of_one_prompt_and_no_more_than_a_batch(model, monkeypatch):
+    noted = decodes(model, monkeypatch)
+    write(model, CHATS, with_one_thread(batch=32))
+    assert max(map(len, noted)) == 32
+    for batch in noted:
+        sequences = [sequence for sequence, _ in batch]
+        assert len(set(sequences)) in (1, len(sequences))

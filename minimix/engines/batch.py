@@ -19,11 +19,6 @@ class Batch:
         self.raw = model.c.llama_batch_init(size, 0, 1)
         self.stopping = Stopping(model.c, context)
 
-    @property
-    def room(self) -> int:
-        """How many tokens still fit."""
-        return self.size - int(self.raw.n_tokens)
-
     def clear(self) -> None:
         """Begin anew."""
         self.raw.n_tokens = 0

@@ -183,26 +183,32 @@ class Batcher:
             self.batch.run()
 
     def _decode(self, slots: list[Slot]) -> None:
-        """Run one batch: a token of every slot that writes, then as much reading as fits."""
+        """Run one batch: as much of one prompt as fits, or else a token of every slot.
+
+        llama.cpp splits a batch into parts with as many tokens of each sequence: prompts of several
+        lengths, or a prompt beside single tokens, only make parts that are too small to be fast.
+        """
         self.batch.clear()
-        outputs = []
-        for slot in slots:
-            if not slot.todo:
-                index = self.batch.put(slot.last, slot.position, slot.seq, wanted=True)
-                outputs.append((slot, index))
-                slot.position += 1
-        for slot in slots:
-            room = self.batch.room
-            chunk, slot.todo = slot.todo[:room], slot.todo[room:]
-            for token in chunk:
-                last = slot.position == len(slot.job.ids) - 1
-                index = self.batch.put(token, slot.position, slot.seq, wanted=last)
-                slot.position += 1
-                if last:
-                    outputs.append((slot, index))
+        reading = next((slot for slot in slots if slot.todo), None)
+        if reading:
+            outputs = self._read(reading)
+        else:
+            outputs = [(slot, self._put(slot, slot.last, wanted=True)) for slot in slots]
         self.batch.run()
         for slot, index in outputs:
             self._pick(slot, index)
+
+    def _read(self, slot: Slot) -> list[tuple[Slot, int]]:
+        size = self.machine.batch
+        chunk, slot.todo = slot.todo[:size], slot.todo[size:]
+        places = [
+            self._put(slot, token, wanted=slot.position == len(slot.job.ids) - 1) for token in chunk
+        ]
+        return [] if slot.todo else [(slot, places[-1])]
+
+    def _put(self, slot: Slot, token: int, *, wanted: bool) -> int:
+        slot.position += 1
+        return int(self.batch.put(token, slot.position - 1, slot.seq, wanted=wanted))
 
     def _pick(self, slot: Slot, index: int) -> None:
         if slot.picker is None:

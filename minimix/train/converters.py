@@ -39,7 +39,7 @@ def converters() -> Path:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetch-") as temporary:
-                archive = _sdist(version, Path(temporary))
+                archive = sdist(version, Path(temporary))
                 unpacked = Path(temporary, "unpacked")
                 unpack(archive, unpacked)
                 _appear(unpacked, folder)
@@ -77,7 +77,7 @@ def _is_needed(name: str) -> bool:
     return ".." not in path.parts and (name in FILES or inside)
 
 
-def _sdist(version: str, folder: Path) -> Path:
+def sdist(version: str, folder: Path) -> Path:
     """Return the source distribution: one that was put into the cache, or what pip fetches."""
     name = f"{PACKAGE.replace('-', '_')}-{version}.tar.gz"
     given = cache_folder() / name
