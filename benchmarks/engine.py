@@ -2,7 +2,7 @@
 
     pip install xllamacpp==2026.10.11549        # once, for that contender
     python benchmarks/engine.py [SECTION ...]   # of: greedy drawn bench candidates grammar
-                                                #     cohorts in-flight sizes
+                                                #     in-flight sizes cohorts
 
 llama.cpp's own programs are built once, out of the source distribution of the llama-cpp-python that
 is installed (cmake and a compiler; twenty minutes). Every measurement but the last sections' is a
@@ -251,12 +251,12 @@ def grammar() -> Figures:
 
 def cohorts() -> Figures:
     """Measure what it costs to end one cohort before the next begins, by their size."""
-    asked = chats(3, 64)
-    sizes = (8, 16, 32, 64)
+    asked = chats(3, 32)
+    sizes = (4, 8, 16, 32)
     jobs = {str(n): lambda n=n: timed(EngineConfig(), asked, n) for n in sizes}  # type: ignore[misc]
     found = in_turns(jobs, rounds=3)
     each = {name: one["cpu_s"] / one["tokens"] for name, one in found.items()}
-    more = {name: round(value / each["64"] - 1, 4) for name, value in each.items()}
+    more = {name: round(value / each["32"] - 1, 4) for name, value in each.items()}
     return {"medians": found, "more computing than endless": more, "bars": {}}
 
 
@@ -265,7 +265,9 @@ def in_flight() -> Figures:
     work = usual()
     counts = (1, 2, 4, 8, 16, 32)
     jobs = {
-        str(n): lambda n=n: measure("minimix", replace(work, prompts=work.prompts[:32], parallel=n))  # type: ignore[misc]
+        str(n): lambda n=n: measure(
+            "minimix", replace(work, prompts=work.prompts[:32], new=64, parallel=n)
+        )  # type: ignore[misc]
         for n in counts
     }
     return {"medians": in_turns(jobs, rounds=3), "tasks": 32, "bars": {}}
@@ -287,9 +289,9 @@ SECTIONS: dict[str, Callable[[], Figures]] = {
     "bench": bench,
     "candidates": candidates,
     "grammar": grammar,
-    "cohorts": cohorts,
     "in-flight": in_flight,
     "sizes": sizes,
+    "cohorts": cohorts,
 }
 
 

@@ -15,9 +15,9 @@ TITLES = {
     "bench": "16 prompts of 400 tokens, nothing the same, 128 new tokens each",
     "candidates": "16 of these prompts, one candidate each and four",
     "grammar": "16 fusions by the bundled distiller, three candidates each, grammar off and on",
-    "cohorts": "64 fusions, three candidates each, so many together from a clean context",
-    "in-flight": "32 prompts as above, by sequences in flight",
+    "in-flight": "32 of these prompts, 64 new tokens each, by sequences in flight",
     "sizes": "16 fusions, three candidates each, by parts of the cluster",
+    "cohorts": "32 fusions, three candidates each, by how many begin together in a clean context",
 }
 COLUMNS = {
     "wall_s": "seconds",

@@ -100,40 +100,42 @@ class Batcher:
         shared = shared_start([job.ids for job in jobs])
         self._read_shared(jobs[0].ids[:shared])
         waiting = deque(sorted(jobs, key=lambda job: (-len(job.ids), job.task)))
-        free = list(range(self.parallel, 0, -1))
         slots: dict[int, Slot] = {}
         while True:
-            self._fill(free, slots, waiting, shared)
+            self._fill(slots, waiting, shared)
             ended = [(slot, self._take(slot)) for slot in list(slots.values()) if slot.fresh]
             for slot, finish in ended:
                 if finish:
                     text = slot.text.decode("utf-8", "replace")
                     yield Answer(slot.job.task, slot.candidate, text, finish)
-                    self._end(slot, free, slots)
+                    self._end(slot, slots)
             if any(finish for _, finish in ended):
                 continue
             if not slots:
                 return
-            self._decode(list(slots.values()))
+            self._decode([slots[seq] for seq in sorted(slots)])
 
-    def _fill(
-        self, free: list[int], slots: dict[int, Slot], waiting: deque[Job], shared: int
-    ) -> None:
+    def _fill(self, slots: dict[int, Slot], waiting: deque[Job], shared: int) -> None:
         """Give free sequences to candidates whose prompt is read, then to prompts that wait."""
-        while free:
+        for seq in [seq for seq in range(1, self.parallel + 1) if seq not in slots]:
             parent = next((slot for slot in slots.values() if self._forks(slot)), None)
             if parent:
-                child = Slot(free.pop(), parent.job, -1)
-                self.c.llama_memory_seq_cp(self.memory, parent.seq, child.seq, -1, -1)
-                self._begin(child, slots)
+                self.c.llama_memory_seq_cp(self.memory, parent.seq, seq, -1, -1)
+                self._begin(Slot(seq, parent.job, -1), slots)
             elif waiting:
                 job = waiting.popleft()
-                slot = Slot(free.pop(), job, 0, todo=job.ids[shared:], position=shared)
                 job.begun = 1
-                self.c.llama_memory_seq_cp(self.memory, 0, slot.seq, -1, -1)
-                slots[slot.seq] = slot
-            else:
-                return
+                self.c.llama_memory_seq_cp(self.memory, 0, seq, -1, -1)
+                slots[seq] = Slot(seq, job, 0, todo=job.ids[shared:], position=shared)
+        self._close_up(slots)
+
+    def _close_up(self, slots: dict[int, Slot]) -> None:
+        """Move the last sequences into gaps: llama.cpp parts a batch where a number is missing."""
+        for gap in [seq for seq in range(1, len(slots) + 1) if seq not in slots]:
+            slot = slots.pop(max(slots))
+            self.c.llama_memory_seq_cp(self.memory, slot.seq, gap, -1, -1)
+            self.c.llama_memory_seq_rm(self.memory, slot.seq, -1, -1)
+            slot.seq, slots[gap] = gap, slot
 
     def _forks(self, slot: Slot) -> bool:
         return slot.job.logits is not None and slot.job.begun < self.sampling.candidates
@@ -149,7 +151,7 @@ class Batcher:
             slot.last, slot.fresh = slot.picker.pick_from(job.logits), True
         slots[slot.seq] = slot
 
-    def _end(self, slot: Slot, free: list[int], slots: dict[int, Slot]) -> None:
+    def _end(self, slot: Slot, slots: dict[int, Slot]) -> None:
         if slot.picker:
             slot.picker.free()
         del slots[slot.seq]
@@ -157,7 +159,6 @@ class Batcher:
             self._begin(Slot(slot.seq, slot.job, -1), slots)
         else:
             self.c.llama_memory_seq_rm(self.memory, slot.seq, -1, -1)
-            free.append(slot.seq)
 
     def _take(self, slot: Slot) -> Finish | None:
         """Add the token just picked to a slot's text; return how it ended, None to go on."""
@@ -185,8 +186,9 @@ class Batcher:
     def _decode(self, slots: list[Slot]) -> None:
         """Run one batch: as much of one prompt as fits, or else a token of every slot.
 
-        llama.cpp splits a batch into parts with as many tokens of each sequence: prompts of several
-        lengths, or a prompt beside single tokens, only make parts that are too small to be fast.
+        llama.cpp parts a batch until each part has as many tokens of each of its sequences, and
+        these follow each other in number. Prompts of several lengths, a prompt beside single
+        tokens, and sequences in another order would all make parts too small to be fast.
         """
         self.batch.clear()
         reading = next((slot for slot in slots if slot.todo), None)
