@@ -285,8 +285,9 @@ def batched_bench(work: Work) -> dict[str, float]:
     line = next(line for line in done.stdout.splitlines() if line.startswith("{"))
     cpu = after.children_user + after.children_system
     cpu -= before.children_user + before.children_system
+    found = json.loads(line)
     tokens = work.parallel * work.new
-    return {"wall_s": json.loads(line)["t"], "cpu_s": cpu, "tokens": tokens, "peak_mb": 0.0}
+    return {"wall_s": found["t"], "cpu_s": cpu, "tokens": tokens, "write_s": found["t_tg"]}
 
 
 CONTENDERS: dict[str, Callable[[Work], dict[str, float]]] = {

@@ -304,3 +304,12 @@ def test_one_decode_reads_of_one_prompt_and_no_more_than_a_batch(model, monkeypa
     for batch in noted:
         sequences = [sequence for sequence, _ in batch]
         assert len(set(sequences)) in (1, len(sequences))
+
+
+def test_sequences_that_are_decoded_together_follow_each_other_in_number(model, monkeypatch):
+    noted = decodes(model, monkeypatch)
+    write(model, CHATS, with_one_thread(parallel=3))
+    writing = [numbers for batch in noted if len(numbers := [seq for seq, _ in batch]) <= 3]
+    assert {len(numbers) for numbers in writing} == {1, 2, 3}
+    for numbers in writing:
+        assert numbers == list(range(1, len(numbers) + 1))

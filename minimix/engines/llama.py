@@ -203,10 +203,10 @@ class Batcher:
     def _read(self, slot: Slot) -> list[tuple[Slot, int]]:
         size = self.machine.batch
         chunk, slot.todo = slot.todo[:size], slot.todo[size:]
-        places = [
-            self._put(slot, token, wanted=slot.position == len(slot.job.ids) - 1) for token in chunk
-        ]
-        return [] if slot.todo else [(slot, places[-1])]
+        index, last = -1, len(slot.job.ids) - 1
+        for token in chunk:
+            index = self._put(slot, token, wanted=slot.position == last)
+        return [] if slot.todo else [(slot, index)]
 
     def _put(self, slot: Slot, token: int, *, wanted: bool) -> int:
         slot.position += 1
