@@ -43,9 +43,10 @@ def write_page(found: Figures) -> None:
 
 def _section(name: str, section: Figures) -> str:
     machine = section["machine"]
-    where = f"{machine['processor']}, {machine['threads']} thread(s)"
+    threads = "one thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+    where = f"{machine['processor']}, {threads}."
     return "\n\n".join(
-        [f"### {TITLES[name]}", where + ".", _table(section), _bars(section)]
+        [f"### {TITLES[name]}", where, _table(section), _bars(section)]
     ).strip()
 
 
