@@ -45,9 +45,7 @@ def _section(name: str, section: Figures) -> str:
     machine = section["machine"]
     threads = "one thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
     where = f"{machine['processor']}, {threads}."
-    return "\n\n".join(
-        [f"### {TITLES[name]}", where, _table(section), _bars(section)]
-    ).strip()
+    return "\n\n".join([f"### {TITLES[name]}", where, _table(section), _bars(section)]).strip()
 
 
 def _table(section: Figures) -> str:
