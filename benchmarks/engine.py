@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from engine_contenders import Work
-from engine_page import write_page
+from engine_page import bar, held, write_page
 
 from minimix.config import DistillConfig, EngineConfig
 from minimix.engines import open_engine
@@ -63,15 +63,17 @@ def tools() -> Path:
     found = folder / "build" / "bin"
     if not all((found / name).exists() for name in PROGRAMS):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            with tarfile.open(sdist(version, Path(temporary))) as archive:
-                archive.extractall(temporary, filter="data")
-            (source,) = Path(temporary).glob(f"*/{TREE}")
-            left_out = [f"-DLLAMA_{part}=OFF" for part in BUILD]
-            prepared = ["cmake", "-S", source, "-B", folder / "build", *left_out]
-            subprocess.run([*prepared, "-DCMAKE_BUILD_TYPE=Release"], check=True, stdout=sys.stderr)
-            build = ["cmake", "--build", folder / "build", "-j", str(cores()), "--target"]
-            subprocess.run([*build, *PROGRAMS], check=True, stdout=sys.stderr)
+        with (
+            tempfile.TemporaryDirectory(dir=folder) as temporary,
+            tarfile.open(sdist(version, Path(temporary))) as archive,
+        ):
+            archive.extractall(folder, filter="data")
+        (source,) = folder.glob(f"*/{TREE}")
+        left_out = [f"-DLLAMA_{part}=OFF" for part in BUILD]
+        prepared = ["cmake", "-S", source, "-B", folder / "build", *left_out]
+        subprocess.run([*prepared, "-DCMAKE_BUILD_TYPE=Release"], check=True, stdout=sys.stderr)
+        build = ["cmake", "--build", folder / "build", "-j", str(cores()), "--target"]
+        subprocess.run([*build, *PROGRAMS], check=True, stdout=sys.stderr)
     return found
 
 
@@ -307,18 +309,12 @@ def machine() -> Figures:
     }
 
 
-def asked(least: float | None, most: float | None) -> str:
-    """Return a bar in words."""
-    return f"at most {most}" if least is None else f"{least} or more"
-
-
 def missed(section: Figures) -> list[str]:
     """Return the bars that do not hold."""
-    found = []
-    for name, (value, least, most) in section["bars"].items():
-        if (least is not None and value < least) or (most is not None and value > most):
-            found.append(f"{name}: {value}, expected {asked(least, most)}")
-    return found
+    bars = section["bars"].items()
+    return [
+        f"{name}: {found[0]}, expected {bar(*found)}" for name, found in bars if not held(*found)
+    ]
 
 
 def main() -> None:

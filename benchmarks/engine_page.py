@@ -65,12 +65,21 @@ def _shown(value: float | None) -> str:
     return f"{value:,.1f}" if value else ""
 
 
+def held(value: float, least: float | None, most: float | None) -> bool:
+    """Whether a figure is within its bar."""
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def bar(_value: float, least: float | None, most: float | None) -> str:
+    """Return a bar in words."""
+    return f"at most {most}" if least is None else f"{least} or more"
+
+
 def _bars(section: Figures) -> str:
     lines = []
-    for name, (value, least, most) in section["bars"].items():
-        bar = f"{least} or more" if least is not None else f"at most {most}"
-        held = (least is None or value >= least) and (most is None or value <= most)
-        lines.append(f"- {name}: **{value:g}** (asked: {bar}{'' if held else '; **missed**'})")
+    for name, found in section["bars"].items():
+        end = "" if held(*found) else "; **missed**"
+        lines.append(f"- {name}: **{found[0]:g}** (asked: {bar(*found)}{end})")
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ class Batch:
 
     def __init__(self, model: LlamaModel, context: Any, size: int = BATCH) -> None:
         """Take room for `size` tokens."""
-        self.model, self.context, self.size = model, context, size
+        self.model, self.context = model, context
         self.raw = model.c.llama_batch_init(size, 0, 1)
         self.stopping = Stopping(model.c, context)
 
