@@ -14,7 +14,7 @@ from minimix.records import Cluster, Vectors
 NEIGHBOURS = 10
 LARGEST = 5
 UNRELATED_PAIRS = 200_000
-SIGMAS = 6.0
+SIGMAS = 5.5
 LEAST_FLOOR, MOST_FLOOR = 0.35, 0.8
 """What a handful of rows, all strangers or all alike, may make of the floor at most."""
 NORMAL_MAD = 1.4826
@@ -22,7 +22,7 @@ NORMAL_MAD = 1.4826
 
 
 def similarity_floor(embeddings: Vectors, *, seed: int) -> float:
-    """Return the cosine from which two rows are no chance: the median of random pairs plus 6 sigma.
+    """Return the cosine from which two rows are no chance: median of random pairs plus 5.5 sigma.
 
     `embeddings` is (n, d) with unit rows, n >= 2. What unrelated rows of this embedder look like
     decides what related means. Sigma comes from the median absolute deviation, so that related

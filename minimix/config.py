@@ -15,6 +15,7 @@ BUDGET = re.compile(r"(\d+)|(\d+(?:\.\d+)?)\s*%")
 PASSWORD = re.compile(r"//[^/@]*@")
 EXTRACT = "extract"
 BUNDLED = "bundled"
+MINILM, STATIC = "minilm", "static"
 LEARNT = "learnt"
 AUTO, ON, OFF = FLASH = ("auto", "on", "off")
 CACHE_TYPES = ("f16", "q8_0")
@@ -79,7 +80,8 @@ class EngineConfig:
 class DistillConfig:
     """Settings of one distillation.
 
-    `budget` is rows or a share ("500", "3%"); `mix` the share of fusions in the final set;
+    `budget` is rows or a share ("500", "3%"); `embedder` is auto, by the number of
+    samples, minilm, static, a folder or a hub id; `mix` the share of fusions in the final set;
     `candidates` drafts a task; `min_similarity` the cosine floor of a cluster, None to set it
     from the data; `near_copy` the cosine from which a sample is a copy; `tries` the clusters
     written at most per fusion wanted; `cohort` tasks generated together from a clean context;
@@ -98,7 +100,7 @@ class DistillConfig:
     limit: int | None = None
     rater: str = LEARNT
     length_neutral: bool = False
-    embedder: str = BUNDLED
+    embedder: str = AUTO
     near_copy: float = 0.95
     min_similarity: float | None = None
     tries: int = 8

@@ -160,12 +160,12 @@ def read_questions(
     samples: list[Sample] = []
     for source in sources:
         found = [
-            (record, _questions(record))
+            (record.place, _questions(record))
             for record in progress(read_records(source), "Reading questions")
         ]
         if not found:
             raise FormatError(f"{source}: no records")
-        bad = [record.place for record, asked in found if not asked]
+        bad = [place for place, asked in found if not asked]
         if len(bad) == len(found) or len(bad) > max_bad * len(found):
             raise FormatError(
                 f"{bad[0]}: no question in it, nor in {len(bad) - 1:,} more of {len(found):,} "

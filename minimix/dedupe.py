@@ -1,14 +1,18 @@
 """Exact and near copies: the pool keeps one of each, and names which one."""
 
+import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from minimix.neighbours import nearest
 from minimix.records import Dropped, Sample, Vectors
+from minimix.spool import subset
 
 NEIGHBOURS = 10
+KEY_BYTES = 16
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 Kept = tuple[list[int], list[Dropped]]
@@ -16,15 +20,22 @@ Kept = tuple[list[int], list[Dropped]]
 
 def drop_exact_copies(samples: Sequence[Sample]) -> Kept:
     """Return the rows to keep, the first of each set of equal samples, and the others dropped."""
-    first: dict[tuple[str, str, str], int] = {}
+    keys = np.fromiter(map(_key, samples), dtype=f"S{KEY_BYTES}", count=len(samples))
+    _, firsts, groups = np.unique(keys, return_index=True, return_inverse=True)
+    first = firsts[groups]
+    copies = np.flatnonzero(first != np.arange(len(samples))).tolist()
     dropped = []
-    for row, sample in enumerate(samples):
-        key = (sample.system.strip(), sample.prompt.strip(), sample.response.strip())
-        original = first.setdefault(key, row)
-        if original != row:
-            reason = f"exact copy of {samples[original].place}"
-            dropped.append(Dropped(sample.place, "copy", reason))
-    return list(first.values()), dropped
+    for row, original in zip(copies, first[copies].tolist(), strict=True):
+        reason = f"exact copy of {samples[original].place}"
+        dropped.append(Dropped(samples[row].place, "copy", reason))
+    return np.sort(firsts).tolist(), dropped
+
+
+def _key(sample: Sample) -> bytes:
+    """Return what equal samples have in common: a hash, as texts would fill the memory."""
+    texts = [sample.system.strip(), sample.prompt.strip(), sample.response.strip()]
+    data = "\0".join([*texts, *(str(len(text)) for text in texts)])  # so no text runs into the next
+    return hashlib.sha256(data.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
 
 
 def drop_near_copies(
@@ -35,41 +46,59 @@ def drop_near_copies(
     `embeddings` is (n, d), row for row with `samples`. Rows whose numbers, system prompts or kinds
     differ are no copies, however near: two sums that differ in one figure teach different things.
     """
-    rows = list(range(len(samples)))
+    rows = np.arange(len(samples))
     dropped: list[Dropped] = []
-    while len(rows) > 1:  # a row with more copies than neighbours needs another round
-        here = [samples[row] for row in rows]
-        copies = _near_copies(here, take(embeddings, rows), min_similarity, seed)
-        if not copies:
-            break
+    hidden = True
+    while hidden and len(rows) > 1:
+        here = subset(samples, rows)
+        copies, hidden = _near_copies(here, embeddings[rows], min_similarity, seed)
         for copy, (of, cosine) in sorted(copies.items()):
             reason = f"{here[of].place} is as good ({cosine:.3f})"
             dropped.append(Dropped(here[copy].place, "near copy", reason))
-        rows = [row for position, row in enumerate(rows) if position not in copies]
-    return rows, dropped
+        rows = np.delete(rows, list(copies))
+    return rows.tolist(), dropped
 
 
 def _near_copies(
     samples: Sequence[Sample], embeddings: Vectors, min_similarity: float, seed: int
-) -> dict[int, tuple[int, float]]:
-    """Return the rows that copy a neighbour, each with the row that stays and their cosine."""
+) -> tuple[dict[int, tuple[int, float]], bool]:
+    """Return the rows that copy a neighbour, each with the row that stays and their cosine.
+
+    And whether a row that stays may have more of them: all its neighbours were near, and some went.
+    """
     rows, cosines = nearest(embeddings, count=min(NEIGHBOURS, len(samples) - 1), seed=seed)
     close = cosines >= min_similarity
-    worth = [(s.rating or -1.0, len(s.response), -row) for row, s in enumerate(samples)]
+    near = np.union1d(np.flatnonzero(close.any(axis=1)), rows[close])
+    seen = dict(zip(near.tolist(), map(_seen, subset(samples, near)), strict=True))
+    worth = {row: (*one.worth, -row) for row, one in seen.items()}
     copies: dict[int, tuple[int, float]] = {}
-    for row in sorted(range(len(samples)), key=lambda row: worth[row], reverse=True):
+    for row in sorted(seen, key=worth.__getitem__, reverse=True):
         if row in copies:
             continue
-        for other, cosine in zip(rows[row][close[row]], cosines[row][close[row]], strict=True):
+        others = zip(rows[row][close[row]].tolist(), cosines[row][close[row]].tolist(), strict=True)
+        for other, cosine in others:
             worse = worth[other] < worth[row] and other not in copies
-            if worse and _marks(samples[other]) == _marks(samples[row]):
-                copies[int(other)] = (row, float(cosine))
-    return copies
+            if worse and seen[other].marks == seen[row].marks:
+                copies[other] = (row, cosine)
+    full = np.flatnonzero(close.all(axis=1)).tolist()
+    return copies, any(
+        row not in copies and not copies.keys().isdisjoint(rows[row]) for row in full
+    )
 
 
-def _marks(sample: Sample) -> tuple[frozenset[str], str, str]:
-    """Return what two near copies must have in common to the letter."""
-    return frozenset(NUMBER.findall(sample.text)), sample.system, sample.kind
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a comparison of two rows needs: how good one is, and what copies share to the letter."""
+
+    worth: tuple[float, int]
+    marks: tuple[frozenset[str], str, str]
+
+
+def _seen(sample: Sample) -> _Seen:
+    numbers = frozenset(NUMBER.findall(sample.text))
+    return _Seen(
+        (sample.rating or -1.0, len(sample.response)), (numbers, sample.system, sample.kind)
+    )
 
 
 def take(embeddings: Vectors, rows: Sequence[int]) -> Vectors:

@@ -5,12 +5,14 @@ import fcntl
 import hashlib
 import json
 import os
+import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
+from weakref import finalize
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
@@ -19,6 +21,9 @@ from minimix.errors import DataError, OutputError, brief
 
 MOST_BYTES = 2**31
 """What arrays may unpack to; the archive's own list says it before anything is unpacked."""
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+BLOCK_BYTES = 1 << 20
+"""What is read or written in one go, about."""
 UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError,
     SyntaxError, TokenError, BadZipFile, zlib.error,
@@ -32,8 +37,7 @@ def record_sha256(row: Any) -> str:
     UTF-8, sorted keys, separators "," and ":", no ASCII escaping; dates and the like as text.
     Raises UnicodeEncodeError where the text has lone surrogates.
     """
-    text = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(CANONICAL.encode(row).encode("utf-8")).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
@@ -104,6 +108,58 @@ def unwritable(path: Path, error: OSError) -> OutputError:
         f"{path}: cannot be written ({error.strerror or error}); "
         "mend that and start the same command again: finished work is kept"
     )
+
+
+class Unnamed:
+    """A file without a name: gone when nothing refers to it any more, or when the process ends."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Make one on the disk of `folder`; without, where the system keeps temporary files.
+
+        Raises OutputError, here and in `write`, where the disk does not take it.
+        """
+        try:
+            self._folder = folder or Path(tempfile.gettempdir())
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                self._number = os.dup(file.fileno())
+        except OSError as error:
+            raise unwritable(folder or Path("TMPDIR"), error) from error
+        finalize(self, os.close, self._number)
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Put all of `data` behind what is there."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._number, rest) :]
+        except OSError as error:
+            raise unwritable(self._folder, error) from error
+
+    def read(self, size: int, start: int) -> bytes:
+        """Return `size` bytes from `start`; any number of threads may."""
+        return os.pread(self._number, size, start)
+
+    def open(self) -> IO[bytes]:
+        """Return the whole of it as a stream; what was written to the file stays there."""
+        os.lseek(self._number, 0, os.SEEK_SET)
+        return os.fdopen(os.dup(self._number), "rb")
+
+
+def on_disk(stream: IO[bytes], folder: Path | None = None) -> Unnamed:
+    """Return all the bytes of `stream` in a file, so that they can be read from anywhere."""
+    file = Unnamed(folder)
+    while block := stream.read(BLOCK_BYTES):
+        file.write(block)
+    return file
+
+
+def nearest_folder(path: Path) -> Path | None:
+    """Return `path`, or the first above it that is there and can be written in; None for none.
+
+    A folder that is still to be made will be on the same disk.
+    """
+    above = (path, *path.absolute().parents)
+    return next((folder for folder in above if os.access(folder, os.W_OK | os.X_OK)), None)
 
 
 @contextmanager

@@ -1,23 +1,32 @@
 """The main arrow, whole: a pool in, the final set out, every sample in exactly one ledger."""
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minimix.config import HIGH, DistillConfig
+from minimix.accounting import account, by_place, count
+from minimix.config import DistillConfig
 from minimix.contamination import NONE, Match, Questions, matches, verdict
-from minimix.errors import AccountingError
 from minimix.fuse import fuse
 from minimix.journal import Journal
 from minimix.pool import Pool
 from minimix.prepare import Prepared, prepare
 from minimix.progress import Progress, silent
 from minimix.rarity import rarity, scaled
-from minimix.records import Dropped, Embed, Entry, Models, Origin, Place, Sample, Stage, Vectors
+from minimix.records import (
+    Dropped,
+    Embed,
+    Entry,
+    Models,
+    Origin,
+    Sample,
+    Stage,
+    Vectors,
+)  # fmt: skip
 from minimix.select import Selection, select
+from minimix.spool import subset
 from minimix.turns import Written
 
 NEIGHBOURS = 15
@@ -56,11 +65,7 @@ def distill(
     Raises AccountingError where a sample would be in no ledger or in two.
     """
     start = time.monotonic()
-
-    def embed_all(texts: Sequence[str]) -> Vectors:
-        return journal.embeddings(texts, models.embed, models.embedder)
-
-    prepared = prepare(pool, config=config, embed=embed_all, rate=models.rater.rate)
+    prepared = prepare(pool, config=config, embed=models.embed, rate=models.rater.rate)
     ready = time.monotonic()
     written = fuse(prepared, config=config, models=models, journal=journal, progress=progress)
     prepared = replace(prepared, clusters=written.clusters)
@@ -79,9 +84,9 @@ def distill(
     seconds = {"prepare": ready - start, "fuse": fused - ready, "select": end - fused}
     return Distilled(
         entries=entries,
-        dropped=tuple(sorted(dropped, key=lambda drop: _order(drop.place))),
+        dropped=tuple(sorted(dropped, key=lambda drop: by_place(drop.place))),
         notes=(*selection.notes, *_too_long(written), *notes),
-        matches=tuple(sorted(found, key=lambda match: _order(match.sample.place))),
+        matches=tuple(sorted(found, key=lambda match: by_place(match.sample.place))),
         prepared=prepared,
         written=written,
         counts={
@@ -99,13 +104,13 @@ def _too_long(written: Written) -> Iterable[str]:
         yield f"clusters: {written.split:,} too long for the model were split"
 
 
-def candidates(prepared: Prepared, written: Written) -> list[Sample]:
-    """Return what the final set is chosen from: high originals, possible stand-ins, fusions."""
+def candidates(prepared: Prepared, written: Written) -> Iterator[Sample]:
+    """Yield what the final set is chosen from: high originals, possible stand-ins, fusions."""
     rows = [*prepared.high]
     for position in (*written.rejected, *written.refused):
         rows += prepared.clusters[position].rows
-    fusions = [fusion.sample for fusion in written.fusions]
-    return [*(prepared.samples[row] for row in rows), *fusions]
+    yield from subset(prepared.samples, rows)
+    yield from (fusion.sample for fusion in written.fusions)
 
 
 def choose(
@@ -132,8 +137,9 @@ def choose(
     def entry(row: int, origin: Origin) -> Entry:
         return Entry(prepared.samples[row], origin, float(prepared.ratings[row]), float(rare[row]))
 
-    def clean(rows: Iterable[int]) -> list[int]:
-        return [row for row in rows if prepared.samples[row].sources not in gone]
+    def clean(rows: Sequence[int]) -> Sequence[int]:
+        found = zip(rows, subset(prepared.samples, rows), strict=True)
+        return [row for row, sample in found if sample.sources not in gone] if gone else rows
 
     stand_ins = [
         max(rows, key=lambda row: (prepared.ratings[row], -row))
@@ -145,8 +151,9 @@ def choose(
         for row, fusion in enumerate(written.fusions, len(prepared.samples))
         if fusion.sample.sources not in gone
     ]
+    high = _foremost(clean(prepared.high), prepared.ratings, rare, prepared.budget)
     return select(
-        [entry(row, "original") for row in clean(prepared.high)],
+        [entry(row, "original") for row in high],
         fusions,
         [entry(row, "best_source") for row in stand_ins],
         budget=prepared.budget,
@@ -154,62 +161,16 @@ def choose(
     )
 
 
-def account(pool: Pool, entries: Iterable[Entry], dropped: Iterable[Dropped]) -> None:
-    """Check that every sample is a source of one entry, or dropped once.
+def _foremost(rows: Sequence[int], ratings: Vectors, rare: Vectors, budget: int) -> Sequence[int]:
+    """Return the rows among which the best `budget` by (rating, rarity) are: ties at the end too.
 
-    Raises AccountingError for one that is nowhere, or twice.
+    Text of the others would come into memory for nothing.
     """
-    found = Counter(place for entry in entries for place in entry.sample.sources)
-    found.update(drop.place for drop in dropped)
-    expected = Counter([sample.place for sample in pool.samples])
-    expected.update(drop.place for drop in pool.dropped)
-    if found != expected:
-        wrong = sorted((found - expected) + (expected - found), key=_order)
-        raise AccountingError(f"{len(wrong)} samples are in no ledger or in two, first {wrong[0]}")
-
-
-def count(
-    pool: Pool,
-    prepared: Prepared,
-    written: Written,
-    entries: Sequence[Entry],
-    dropped: Sequence[Dropped],
-) -> dict[str, int]:
-    """Return the figures of the run, by name, in the order of the arrow."""
-    stages = Counter(drop.stage for drop in dropped)
-    origins = Counter(entry.origin for entry in entries)
-    fused = [entry for entry in entries if entry.origin == "fusion"]
-    return {
-        "records": pool.records,
-        "samples": len(pool.samples),
-        "dropped_read": stages["read"],
-        "dropped_copy": stages["copy"],
-        "dropped_near_copy": stages["near copy"],
-        "dropped_rate": stages["rate"],
-        "high": len(prepared.high),
-        "low": len(prepared.samples) - len(prepared.high),
-        "clusters": len(prepared.clusters),
-        "clustered": sum(len(cluster.rows) for cluster in prepared.clusters),
-        "split": written.split,
-        "tried": written.tried,
-        "candidates": written.candidates,
-        "accepted": len(written.fusions),
-        "dropped_cluster": stages["cluster"],
-        "dropped_plan": stages["plan"],
-        "dropped_write": stages["write"],
-        "dropped_judge": stages["judge"],
-        "dropped_contamination": stages["contamination"],
-        "dropped_select": stages["select"],
-        "dropped": len(dropped),
-        "kept": origins["original"] + origins["best_source"],
-        "fused": sum(len(entry.sample.sources) for entry in fused),
-        "budget": prepared.budget,
-        "final": len(entries),
-        "originals": origins["original"],
-        "fusions": origins["fusion"],
-        "high_fusions": sum(entry.rating >= HIGH for entry in fused),
-        "best_sources": origins["best_source"],
-    }
+    if budget >= len(rows):
+        return rows
+    marks = [(float(ratings[row]), float(rare[row])) for row in rows]
+    least = sorted(marks, reverse=True)[max(1, budget) - 1]
+    return [row for row, mark in zip(rows, marks, strict=True) if mark >= least]
 
 
 def _unused(
@@ -241,7 +202,3 @@ def _unused(
             yield Dropped(place, "contamination", held[place])
         elif place not in chosen:
             yield Dropped(place, stage, reason)
-
-
-def _order(place: Place) -> tuple[str, int, int]:
-    return place.file, place.line, place.part

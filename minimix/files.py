@@ -10,31 +10,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from minimix.disk import BLOCK_BYTES, on_disk
 from minimix.errors import FormatError, brief
 from minimix.extras import need
 from minimix.kinds import BOM, READERS, SPACE, Record, read_csv, read_json, read_parquet, record
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 FIRST_BYTES = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+PARQUET, PARQUET_BYTES = ".parquet", b"PAR1"
 STDIN = "-"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w.-]+)?")
 
 
-def read_records(source: str) -> Iterator[Record]:
+def read_records(source: str, *, folder: Path | None = None) -> Iterator[Record]:
     """Yield every record of `source`: a file, a folder, "-" for stdin, or a hub id.
 
-    Raises FormatError where a file is missing, empty, or of no kind that minimix reads.
+    What cannot be read from front to back (stdin, packed columns) first goes to the disk of
+    `folder`, or where the system keeps temporary files. Raises FormatError where a file is missing,
+    empty, or of no kind that minimix reads.
     """
     _check_name(source)
     path = Path(source)
     with _readable(source):
         if source == STDIN:
-            yield from _read_stdin()
+            yield from _read_stdin(folder)
         elif path.is_dir():
             for file in data_files(path):
-                yield from _read_file(file)
+                yield from _read_file(file, folder)
         elif path.exists():
-            yield from _read_file(path)
+            yield from _read_file(path, folder)
         elif HUB_ID.fullmatch(source) and not _kind(path):
             yield from _read_hub(source)
         else:
@@ -109,7 +113,7 @@ def _readable(name: str) -> Iterator[None]:
         raise FormatError(f"{name}: {problem}") from error
 
 
-def _read_file(path: Path) -> Iterator[Record]:
+def _read_file(path: Path, folder: Path | None) -> Iterator[Record]:
     name, kind = str(path), _kind(path)
     _check_name(name)
     if not kind:
@@ -119,7 +123,12 @@ def _read_file(path: Path) -> Iterator[Record]:
             raise FormatError(f"{name}: the file is empty")
         with path.open("rb") as raw:
             codec = COMPRESSIONS.get(path.suffix.lower())
-            yield from READERS[kind](name, _decompressed(raw, codec) if codec else raw)
+            file = _decompressed(raw, codec) if codec else raw
+            if codec and kind == PARQUET:
+                with on_disk(file, folder).open() as whole:
+                    yield from read_parquet(name, whole)
+            else:
+                yield from READERS[kind](name, file)
 
 
 def _decompressed(raw: IO[bytes], codec: str) -> IO[bytes]:
@@ -129,20 +138,31 @@ def _decompressed(raw: IO[bytes], codec: str) -> IO[bytes]:
     return io.BufferedReader(arrow.CompressedInputStream(file, codec))
 
 
-def _read_stdin() -> Iterator[Record]:
+def _read_stdin(folder: Path | None) -> Iterator[Record]:
     """Yield records of bytes that have no name, told by how they begin."""
-    data = sys.stdin.buffer.read()
+    file = on_disk(sys.stdin.buffer, folder)
     for first_bytes, codec in FIRST_BYTES.items():
-        if data.startswith(first_bytes):
-            data = _decompressed(io.BytesIO(data), codec).read()
+        if file.read(len(first_bytes), 0) == first_bytes:
+            with file.open() as packed:
+                file = on_disk(_decompressed(packed, codec), folder)
             break
-    head = data.removeprefix(BOM).lstrip(SPACE)[:1]
+    with file.open() as data:
+        head = _head(data)
     if not head:
         raise FormatError(f"{STDIN}: nothing came in")
     read = read_json if head in (b"[", b"{") else read_csv
-    if data.startswith(b"PAR1"):
+    if file.read(len(PARQUET_BYTES), 0) == PARQUET_BYTES:
         read = read_parquet
-    yield from read(STDIN, io.BytesIO(data))
+    with file.open() as data:
+        yield from read(STDIN, data)
+
+
+def _head(data: IO[bytes]) -> bytes:
+    """Return the first byte that is no white space, b"" where there is none."""
+    block = data.read(BLOCK_BYTES).removeprefix(BOM)
+    while block and not block.strip(SPACE):
+        block = data.read(BLOCK_BYTES)
+    return block.lstrip(SPACE)[:1]
 
 
 def _read_hub(source: str) -> Iterator[Record]:

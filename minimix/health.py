@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from minimix.config import EngineConfig
 from minimix.engines import open_engine
 from minimix.engines.bundled import cache_folder
-from minimix.engines.machine import cores
 from minimix.errors import MinimixError
 from minimix.extras import need
 from minimix.output import versions
 from minimix.rating import open_rater
+from minimix.threads import cores
+from minimix.vector_store import FOLDER, size_of
 
 EXTRAS = {
     "train": ("peft", "train the distiller: SFT and GRPO"),
@@ -33,6 +34,8 @@ def checkup(model: str) -> Iterator[tuple[str, str]]:
     offload = need("llama_cpp").llama_supports_gpu_offload()
     yield "llama.cpp", "built for a GPU" if offload else "built for the CPU only"
     yield "cache", str(cache_folder())
+    files, size = size_of(cache_folder() / FOLDER)
+    yield "cache, vectors", f"{size / 1e6:,.0f} MB in {files} files: {cache_folder() / FOLDER}"
     try:
         rater = open_rater()
         yield "rater", rater.name

@@ -13,20 +13,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from minimix.disk import atomic, locked, read_arrays, unwritable
-from minimix.errors import DataError, OutputError
-from minimix.records import Answer, Embed, Messages, Vectors
+from minimix.disk import atomic, locked, unwritable
+from minimix.errors import OutputError
+from minimix.records import Answer, Messages
 
 FOLDER = "journal"
 RUN = "run.json"
 COHORTS = "cohorts.jsonl"
-EMBEDDINGS = "embeddings.npz"
 LOCK = "lock"
 LEDGER = "provenance.jsonl"
-PART = "embeddings.part.npz"
-OURS = frozenset({RUN, f".{RUN}.part", COHORTS, EMBEDDINGS, PART, LOCK})
+OURS = frozenset({RUN, f".{RUN}.part", COHORTS, LOCK})
 
 
 class Journal:
@@ -43,6 +39,12 @@ class Journal:
     def engine_settings(self) -> dict[str, Any]:
         """What an earlier start derived from its machine: a later one keeps to it."""
         return dict(self.run.get("engine", {}))
+
+    @property
+    def embedder(self) -> str | None:
+        """The embedder that an earlier start chose, None before the first."""
+        chosen = self.run.get("settings", {}).get("embedder")
+        return None if chosen is None else str(chosen)
 
     def begin(self, run: Mapping[str, Any]) -> None:
         """Record what the run is started with, or check it against an earlier start.
@@ -81,30 +83,6 @@ class Journal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise unwritable(path, error) from error
-
-    def embeddings(self, texts: Sequence[str], embed: Embed, name: str) -> Vectors:
-        """Return the vectors of `texts`, from disk where an earlier start made the same ones."""
-        digest = hashlib.sha256(name.encode())
-        for text in texts:
-            digest.update(hashlib.sha256(text.encode("utf-8")).digest())
-        path, key = self.folder / EMBEDDINGS, digest.hexdigest()
-        try:
-            saved = read_arrays(path)
-            if str(saved["key"]) == key:
-                return saved["vectors"]
-        except (DataError, KeyError):
-            pass  # none yet, or cut short: made again below, to the same bits
-        vectors = embed(texts)
-        part = self.folder / PART
-        try:
-            with part.open("wb") as target:
-                np.savez(target, key=np.array(key), vectors=vectors)
-                target.flush()
-                os.fsync(target.fileno())
-            part.replace(path)
-        except OSError as error:
-            raise unwritable(path, error) from error
-        return vectors
 
 
 @contextmanager

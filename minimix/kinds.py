@@ -5,12 +5,12 @@ import hashlib
 import io
 import json
 import reprlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import IO, Any
 
-from minimix.disk import record_sha256
+from minimix.disk import BLOCK_BYTES, record_sha256
 from minimix.errors import FormatError, brief
 from minimix.extras import need
 from minimix.records import Place
@@ -30,15 +30,41 @@ class Record:
 
 
 def read_json(name: str, file: IO[bytes]) -> Iterator[Record]:
-    """Read an array, {"data": [...]}, or JSON lines that are only named .json."""
-    data = file.read()
+    """Read an array, {"data": [...]}, or JSON lines that are only named .json.
+
+    Lines are read one by one; anything else is a single value, and in memory as a whole.
+    """
+    begun = list(_two_lines(file))
+    if _are_lines(begun):
+        return _read_lines(name, chain(begun, file))
+    return _read_whole(name, b"".join([*begun, file.read()]))
+
+
+def _two_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file as far as the second that is not blank."""
+    filled = 0
+    while filled < 2 and (raw := file.readline()):
+        filled += bool(raw.strip(SPACE))
+        yield raw
+
+
+def _are_lines(begun: Sequence[bytes]) -> bool:
+    """Whether an object ends on its own line and more follows: no single JSON value does that."""
+    filled = [data for raw in begun if (data := raw.removeprefix(BOM).strip(SPACE))]
+    try:
+        return len(filled) > 1 and isinstance(json.loads(filled[0].decode("utf-8")), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _read_whole(name: str, data: bytes) -> Iterator[Record]:
     if not data.strip(SPACE):
         raise FormatError(f"{name}: the file is empty")
     try:
         whole = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         if data.lstrip(BOM + SPACE)[:1] == b"{" and b"\n" in data.strip(SPACE):
-            yield from read_jsonl(name, io.BytesIO(data))
+            yield from _read_lines(name, io.BytesIO(data))
             return
         raise FormatError(f"{name}: {_not_json(error)}") from error
     if isinstance(whole, dict):
@@ -51,14 +77,23 @@ def read_json(name: str, file: IO[bytes]) -> Iterator[Record]:
 
 def read_jsonl(name: str, file: IO[bytes]) -> Iterator[Record]:
     """Yield the objects of JSON lines; blank lines are no records. An array is read as one."""
-    line = 0
     for raw in file:
+        begins = raw.strip(SPACE).removeprefix(BOM)
+        if begins[:1] == b"[":
+            yield from _read_whole(name, raw + file.read())
+            return
+        if begins:
+            yield from _read_lines(name, chain([raw], file))
+            return
+    raise FormatError(f"{name}: the file is empty")
+
+
+def _read_lines(name: str, lines: Iterable[bytes]) -> Iterator[Record]:
+    line = 0
+    for raw in lines:
         data = raw.strip(SPACE)
         if not line:
             data = data.removeprefix(BOM)
-            if data[:1] == b"[":
-                yield from read_json(name, io.BytesIO(raw + file.read()))
-                return
         if not data:
             continue
         line += 1
@@ -68,8 +103,6 @@ def read_jsonl(name: str, file: IO[bytes]) -> Iterator[Record]:
             yield _unread(name, line, data, _not_json(error))
         else:
             yield record(name, line, row, data)
-    if not line:
-        raise FormatError(f"{name}: the file is empty")
 
 
 def read_csv(name: str, file: IO[bytes]) -> Iterator[Record]:
@@ -92,13 +125,12 @@ def read_csv(name: str, file: IO[bytes]) -> Iterator[Record]:
 
 
 def read_parquet(name: str, file: IO[bytes]) -> Iterator[Record]:
-    """Yield the rows of a parquet file, batch by batch."""
+    """Yield the rows of a parquet file, which can be read from anywhere, batch by batch."""
     arrow = need("pyarrow")
     parquet = need("pyarrow.parquet")
-    if not file.seekable():
-        file = io.BytesIO(file.read())
     try:
-        table = parquet.ParquetFile(file)
+        # what arrow would fetch in advance is the whole file
+        table = parquet.ParquetFile(file, pre_buffer=False, buffer_size=BLOCK_BYTES)
         line = 0
         for batch in table.iter_batches(1024):
             for row in batch.to_pylist():

@@ -1,16 +1,32 @@
-"""Nearest rows by cosine: exact while that is quick, an hnswlib graph above."""
+"""Nearest rows by cosine: exact while that is quick, through cells of similar rows above.
+
+Cells are what an inverted file is made of: centres by k-means, each row in the cell of its nearest
+centre, and a row looks for its neighbours in the few cells nearest to it. All of it is matrix
+products over fixed blocks, so the result is the same however many processors share the work. A
+graph as hnswlib builds it is the same twice only from one thread (docs/scale.md has the measures).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from minimix.errors import DataError
-from minimix.extras import need
 from minimix.records import Rows, Vectors
+from minimix.threads import spread
 
-EXACT_BELOW = 4_000
-BLOCK = 1_024
-LINKS = 16
-BUILD_WIDTH = 100
-SEARCH_WIDTH = 64
+EXACT_BELOW = 8_000
+BLOCK = 2_048
+SEARCH = 8_192
+"""Rows at a time that are compared with all, and that are looked for in cells."""
+CELLS = 3.0
+"""Cells for the root of the rows: a row's time is then spent evenly on centres and on rows."""
+PROBES = 32
+"""Cells that a row looks into; 0.97 of the ten nearest are found in them (docs/scale.md)."""
+SAMPLE, ROUNDS = 32, 6
+"""Rows for each centre that k-means sees, and its rounds: more find no more neighbours."""
+NOBODY = np.float32(-2.0)
+"""Below any cosine."""
 
 
 def nearest(embeddings: Vectors, *, count: int, seed: int = 0) -> tuple[Rows, Vectors]:
@@ -23,12 +39,14 @@ def nearest(embeddings: Vectors, *, count: int, seed: int = 0) -> tuple[Rows, Ve
         raise DataError(f"{count} neighbours need more than {count} rows, found {len(embeddings)}")
     if len(embeddings) < EXACT_BELOW:
         return nearest_in(embeddings, embeddings, count=count, skip_self=True)
-    index = need("hnswlib").Index("cosine", embeddings.shape[1])
-    index.init_index(len(embeddings), M=LINKS, ef_construction=BUILD_WIDTH, random_seed=seed)
-    index.add_items(embeddings, num_threads=1)  # more threads build another graph each time
-    index.set_ef(max(SEARCH_WIDTH, 2 * count))
-    labels, distances = index.knn_query(embeddings, k=count + 1)
-    return _without_self(labels.astype(np.intp), 1 - distances.astype(np.float32), count)
+    cells = _cells(embeddings, seed)
+    rows = np.zeros((len(embeddings), count), dtype=np.intp)
+    cosines = np.zeros((len(embeddings), count), dtype=np.float32)
+    blocks = [cells.rows[start : start + SEARCH] for start in range(0, len(embeddings), SEARCH)]
+    found = spread(lambda block: cells.search(embeddings, block, count), blocks)
+    for block, (near, cosine) in zip(blocks, found, strict=True):
+        rows[block], cosines[block] = near, cosine
+    return rows, cosines
 
 
 def nearest_in(
@@ -40,20 +58,92 @@ def nearest_in(
     """
     if len(embeddings) < count + skip_self:
         raise DataError(f"{count} neighbours: found only {len(embeddings)} rows")
-    rows = np.zeros((len(queries), count), dtype=np.intp)
-    cosines = np.zeros((len(queries), count), dtype=np.float32)
-    for start in range(0, len(queries), BLOCK):
+
+    def search(start: int) -> tuple[Rows, Vectors]:
         block = queries[start : start + BLOCK] @ embeddings.T
         if skip_self:
-            block[np.arange(len(block)), start + np.arange(len(block))] = -np.inf
-        near = np.argsort(-block, axis=1, kind="stable")[:, :count]
-        rows[start : start + BLOCK] = near
-        cosines[start : start + BLOCK] = np.take_along_axis(block, near, axis=1)
-    return rows, cosines
+            block[np.arange(len(block)), start + np.arange(len(block))] = NOBODY
+        return _highest(block, count)
+
+    found = list(spread(search, range(0, len(queries), BLOCK)))
+    if not found:
+        return np.zeros((0, count), dtype=np.intp), np.zeros((0, count), dtype=np.float32)
+    return np.concatenate([rows for rows, _ in found]), np.concatenate([cos for _, cos in found])
 
 
-def _without_self(rows: Rows, cosines: Vectors, count: int) -> tuple[Rows, Vectors]:
-    """Drop each row's own number, wherever it stands: an exact copy can come before it."""
-    other = rows != np.arange(len(rows))[:, None]
-    keep = np.argsort(~other, axis=1, kind="stable")[:, :count]
-    return np.take_along_axis(rows, keep, axis=1), np.take_along_axis(cosines, keep, axis=1)
+@dataclass(frozen=True)
+class _Cells:
+    """Rows by cell: `rows[starts[c] : starts[c + 1]]` lie in the cell of centre c."""
+
+    centres: Vectors
+    rows: Rows
+    starts: Rows
+
+    def search(self, embeddings: Vectors, queries: Rows, count: int) -> tuple[Rows, Vectors]:
+        """Return the nearest rows of each query, and their cosines, among those it looks at."""
+        vectors = embeddings[queries]
+        probes, _ = _highest(vectors @ self.centres.T, min(PROBES, len(self.centres)))
+        best = np.full((len(queries), probes.shape[1], count), NOBODY, dtype=np.float32)
+        labels = np.zeros(best.shape, dtype=np.intp)
+        for cell, (asking, place) in self._asked(probes):
+            members = self.rows[self.starts[cell] : self.starts[cell + 1]]
+            block = vectors[asking] @ embeddings[members].T
+            block[queries[asking][:, None] == members] = NOBODY
+            width = min(count, len(members))
+            top = np.argpartition(-block, width - 1, axis=1)[:, :width]
+            best[asking, place, :width] = np.take_along_axis(block, top, axis=1)
+            labels[asking, place, :width] = members[top]
+        flat, named = best.reshape(len(queries), -1), labels.reshape(len(queries), -1)
+        order = np.lexsort((named, -flat), axis=1)[:, :count]  # equal cosines by row number
+        return np.take_along_axis(named, order, axis=1), np.take_along_axis(flat, order, axis=1)
+
+    def _asked(self, probes: Rows) -> Iterator[tuple[int, tuple[Rows, Rows]]]:
+        """Yield each cell that holds rows, with who asks it: query and the place of its probe."""
+        order = np.argsort(probes, axis=None, kind="stable")
+        sizes = np.bincount(probes.ravel(), minlength=len(self.centres))
+        ends = np.cumsum(sizes)
+        for cell in np.flatnonzero((sizes > 0) & (np.diff(self.starts) > 0)).tolist():
+            asked = order[ends[cell] - sizes[cell] : ends[cell]]
+            yield cell, np.divmod(asked, probes.shape[1])
+
+
+def _cells(embeddings: Vectors, seed: int) -> _Cells:
+    """Return the rows in their cells."""
+    count = int(CELLS * len(embeddings) ** 0.5)
+    drawn = np.random.default_rng(seed).permutation(len(embeddings))[: SAMPLE * count]
+    sample = embeddings[np.sort(drawn)]
+    centres = embeddings[drawn[:count]]
+    for _ in range(ROUNDS):
+        homes = _homes(sample, centres)
+        order = np.argsort(homes, kind="stable")
+        taken, starts = np.unique(homes[order], return_index=True)
+        sums = np.add.reduceat(sample[order], starts, axis=0)
+        centres = centres.copy()  # an empty cell keeps its centre
+        centres[taken] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)
+    homes = _homes(embeddings, centres)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(homes, minlength=count))])
+    return _Cells(centres, np.argsort(homes, kind="stable"), starts)
+
+
+def _homes(embeddings: Vectors, centres: Vectors) -> Rows:
+    """Return the nearest centre of each row."""
+
+    def home(start: int) -> Rows:
+        block: Rows = np.argmax(embeddings[start : start + BLOCK] @ centres.T, axis=1)
+        return block
+
+    return np.concatenate(list(spread(home, range(0, len(embeddings), BLOCK))))
+
+
+def _highest(block: Vectors, count: int) -> tuple[Rows, Vectors]:
+    """Return the columns of the `count` highest values of each row, highest first, and the values.
+
+    Equal values go by column.
+    """
+    top = np.sort(np.argpartition(-block, count - 1, axis=1)[:, :count], axis=1)
+    last = np.take_along_axis(block, top, axis=1).min(axis=1, keepdims=True)
+    for row in np.flatnonzero((block >= last).sum(axis=1) > count):  # which of equals is no chance
+        top[row] = np.sort(np.argsort(-block[row], kind="stable")[:count])
+    values = np.take_along_axis(block, top, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    return np.take_along_axis(top, order, axis=1), np.take_along_axis(values, order, axis=1)

@@ -27,7 +27,7 @@ REPORT = "report.html"
 CARD = "README.md"
 RUN = "run.yaml"
 DEFAULTS = DistillConfig().flat()
-PACKAGES = ("llama-cpp-python", "sentence-transformers", "torch", "hnswlib", "numpy")
+PACKAGES = ("llama-cpp-python", "sentence-transformers", "torch", "numpy")
 
 
 def versions() -> dict[str, str]:

@@ -5,9 +5,10 @@ Stands above files and formats, which know nothing of each other.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from minimix.errors import ConfigError, DataError, FormatError
@@ -16,6 +17,7 @@ from minimix.formats import Parsed, read_row
 from minimix.kinds import Record
 from minimix.progress import Progress, silent
 from minimix.records import Dropped, Place, Sample
+from minimix.spool import sample_writer
 
 UNSCALED = ("score", "rating", "quality")
 COMPRESSED = "rating_detail.Overall_compressed"
@@ -39,13 +41,13 @@ class Ratings:
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """All samples of a run, with what reading found out.
+    """All samples of a run, their text on disk after reading, with what reading found out.
 
     `shapes` counts records by shape; `rating_field` is the field that ratings came from, "" for
     none; `unscaled` names one that looks like ratings of an unknown scale.
     """
 
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     dropped: tuple[Dropped, ...]
     records: int
     shapes: Mapping[str, int]
@@ -64,14 +66,17 @@ def read_pool(
     ratings: Ratings | None = None,
     max_bad: float = 0.05,
     limit: int | None = None,
+    folder: Path | None = None,
     progress: Progress = silent,
 ) -> Pool:
     """Return the pool in `source` (file, folder, "-", hub id), at most `limit` records of it.
 
-    Raises FormatError where more than the share `max_bad` of the records, or all, are unreadable.
+    Its text goes to the disk of `folder`, or where the system keeps temporary files, under no name.
+    Raises OutputError where that does not take it, FormatError where more than the share `max_bad`
+    of the records, or all, are unreadable.
     """
-    records = progress(islice(read_records(source), limit), "Reading")
-    return pool_of(records, source, ratings=ratings, max_bad=max_bad)
+    records = progress(islice(read_records(source, folder=folder), limit), "Reading")
+    return pool_of(records, source, ratings=ratings, max_bad=max_bad, folder=folder)
 
 
 def pool_of(
@@ -80,10 +85,11 @@ def pool_of(
     *,
     ratings: Ratings | None = None,
     max_bad: float = 0.05,
+    folder: Path | None = None,
 ) -> Pool:
-    """Return the pool of records already read; raises FormatError as `read_pool` does."""
+    """Return the pool of records as they come; raises errors as `read_pool` does."""
     ratings = ratings or Ratings()
-    samples: list[Sample] = []
+    samples = sample_writer(folder)
     dropped: list[Dropped] = []
     bad: list[Dropped] = []
     shapes: Counter[str] = Counter()
@@ -98,7 +104,7 @@ def pool_of(
             bad.append(Dropped(record.place, "read", str(error)))
             continue
         shapes[parsed.shape] += 1
-        samples += parsed.samples
+        samples.extend(parsed.samples)
         dropped += parsed.dropped
         fields.update([field] if field else [])
         unscaled.update(_looks_rated(record.row or {}) if not field else [])
@@ -106,7 +112,7 @@ def pool_of(
     if ratings.field and not fields:
         raise DataError(f"{source}: no record has a number in '{ratings.field}'")
     return Pool(
-        samples=tuple(samples),
+        samples=samples.spool(),
         dropped=(*bad, *dropped),
         records=records,
         shapes=shapes,

@@ -14,6 +14,7 @@ from minimix.plan import plan
 from minimix.pool import Pool
 from minimix.prompt import part_text
 from minimix.records import Cluster, Dropped, Embed, Rate, Sample, Task, Vectors
+from minimix.spool import Texts, subset
 
 WORDS_PER_TOKEN = 0.75
 
@@ -28,7 +29,7 @@ class Prepared:
     first; `budget` is rows of the final set, `wanted` fusions among them.
     """
 
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     embeddings: Vectors
     ratings: Vectors
     rated: Vectors
@@ -48,7 +49,7 @@ class Prepared:
 
     def sources(self, cluster: Cluster) -> list[Sample]:
         """Return the samples of a cluster."""
-        return [self.samples[row] for row in cluster.rows]
+        return list(subset(self.samples, cluster.rows))
 
     def task(self, cluster: Cluster) -> Task:
         """Return what the distiller is asked for a cluster."""
@@ -64,29 +65,29 @@ def prepare(pool: Pool, *, config: DistillConfig, embed: Embed, rate: Rate) -> P
     if not pool.samples:
         raise DataError("the data hold no sample: every exchange was dropped while reading")
     unique, copies = drop_exact_copies(pool.samples)
-    samples = [pool.samples[row] for row in unique]
-    embeddings = embed([sample.text for sample in samples])
+    samples = subset(pool.samples, unique)
+    embeddings = embed(Texts(samples))
     kept, near = drop_near_copies(
         samples, embeddings, min_similarity=config.near_copy, seed=config.seed
     )
-    samples, embeddings = [samples[row] for row in kept], take(embeddings, kept)
+    samples, embeddings = subset(samples, kept), take(embeddings, kept)
     rated = rate(samples)
     ratings = _own_or(rated, samples)
     usable = ~np.isnan(rated) | (ratings >= HIGH)  # a low one that the rater cannot rate is no use
     unrated = [
-        Dropped(samples[row].place, "rate", "the rater gave it no rating")
-        for row in np.flatnonzero(~usable)
+        Dropped(sample.place, "rate", "the rater gave it no rating")
+        for sample in subset(samples, np.flatnonzero(~usable))
     ]
     if not usable.any():
         kinds = ", ".join(sorted({sample.kind for sample in samples}))
         raise DataError(f"the rater rates none of these samples (kinds: {kinds}); give another")
-    samples = [samples[row] for row in np.flatnonzero(usable)]
+    samples = subset(samples, np.flatnonzero(usable))
     embeddings, ratings, rated = embeddings[usable], ratings[usable], rated[usable]
     low = np.flatnonzero(ratings < HIGH)
     floor, clusters = _clusters(samples, embeddings, low.tolist(), config)
     budget = budget_rows(config.budget, len(pool.samples))
     return Prepared(
-        samples=tuple(samples),
+        samples=samples,
         embeddings=embeddings,
         ratings=ratings,
         rated=rated,
@@ -134,7 +135,8 @@ def _clusters(
     floor = config.min_similarity
     if floor is None:
         floor = similarity_floor(vectors, seed=config.seed)
-    groups = [(samples[row].kind, samples[row].system) for row in low]
+    named: dict[tuple[str, str], int] = {}  # numbers for system prompts, which may be long
+    groups = [named.setdefault((s.kind, s.system), len(named)) for s in subset(samples, low)]
     found = group_similar(vectors, groups=groups, floor=floor, seed=config.seed)
     return floor, [
         Cluster(tuple(low[row] for row in cluster.rows), cluster.similarity) for cluster in found

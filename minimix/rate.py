@@ -11,7 +11,7 @@ import numpy as np
 
 from minimix.config import BUNDLED as BUNDLED_MODEL
 from minimix.config import DistillConfig
-from minimix.disk import atomic, write_jsonl
+from minimix.disk import atomic, nearest_folder, write_jsonl
 from minimix.engines import open_engine
 from minimix.engines.likelihood import open_likelihood
 from minimix.errors import ConfigError, DataError
@@ -80,7 +80,8 @@ def rate_file(
     cannot be read are listed in <output>.dropped.jsonl, in the ledger's form.
     """
     output = _check_output(source, output or Path(f"{stem(source)}.rated.jsonl"), ".jsonl")
-    records, pool = read_source(source, config, progress=progress)
+    folder = nearest_folder(output.parent)
+    records, pool = read_source(source, config, folder=folder, progress=progress)
     rater, marks = rate_samples(pool.samples, config, progress=progress)
     _write(records, pool, marks, rater.name, output)
     ours = pool.rating_field == OURS  # a rater against itself would look perfect
@@ -176,14 +177,16 @@ def _difficulty(ratio: float, *, known: bool) -> dict[str, Any]:
 
 def _write(records: Iterable[Record], pool: Pool, marks: Marks, rater: str, output: Path) -> None:
     """Write every record that was read with its ratings, and the list of those that were not."""
-    rows: dict[tuple[str, int], list[int]] = {}
-    for number, sample in enumerate(pool.samples):
-        rows.setdefault((sample.place.file, sample.place.line), []).append(number)
+    samples = enumerate(sample.place for sample in pool.samples)
     with atomic(output) as file:
+        waiting = next(samples, None)  # samples stand in the order of the records they come from
         for record in records:
-            place = (record.place.file, record.place.line)
-            if place in rows and record.row is not None:
-                row = {**record.row, OURS: _beside(rows[place], marks, rater)}
+            numbers = []
+            while waiting and replace(waiting[1], part=0) == record.place:
+                numbers.append(waiting[0])
+                waiting = next(samples, None)
+            if numbers and record.row is not None:
+                row = {**record.row, OURS: _beside(numbers, marks, rater)}
                 file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
     if pool.dropped:
         write_jsonl(dropped_path(output), map(drop, pool.dropped))

@@ -2,18 +2,20 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from minimix import audit, contamination, prompt
-from minimix.config import EXTRACT, DistillConfig
+from minimix.config import AUTO, EXTRACT, DistillConfig
 from minimix.contamination import Questions, read_questions
+from minimix.disk import nearest_folder
 from minimix.distill import Distilled, distill
-from minimix.embed import load_embedder
+from minimix.embed import Embedder, choose, load_embedder
 from minimix.engines import open_engine
+from minimix.engines.bundled import cache_folder
 from minimix.errors import ConfigError
 from minimix.files import read_records, stem
 from minimix.journal import Journal, open_journal
@@ -21,10 +23,12 @@ from minimix.kinds import Record
 from minimix.output import versions, write_output
 from minimix.pool import Pool, Ratings, pool_of, read_pool
 from minimix.prepare import Prepared, prepare
-from minimix.progress import Progress, silent
+from minimix.progress import Progress, Say, silent, unheard
 from minimix.prompt import to_messages
 from minimix.rating import open_rater
 from minimix.records import Engine, Models, Place
+from minimix.spool import record_writer
+from minimix.vector_store import FOLDER
 
 TIMED = 4
 DERIVED = ("threads", "parallel")
@@ -52,20 +56,34 @@ def output_folder(source: str, output: Path | None = None) -> Path:
 
 
 def read_source(
-    source: str, config: DistillConfig, *, progress: Progress = silent
-) -> tuple[tuple[Record, ...], Pool]:
-    """Return the records of `source` and their pool, as the settings say."""
-    records = tuple(progress(islice(read_records(source), config.limit), "Reading"))
-    return records, pool_of(records, source, ratings=_ratings(config), max_bad=config.max_bad)
+    source: str,
+    config: DistillConfig,
+    *,
+    folder: Path | None = None,
+    progress: Progress = silent,
+) -> tuple[Sequence[Record], Pool]:
+    """Return the records of `source` and their pool as the settings say, on disk as `read_pool`."""
+    kept = record_writer(folder)
+    found = islice(read_records(source, folder=folder), config.limit)
+    records = (kept.add(record) for record in progress(found, "Reading"))
+    pool = pool_of(records, source, ratings=_ratings(config), max_bad=config.max_bad, folder=folder)
+    return kept.spool(), pool
 
 
-def load_pool(source: str, config: DistillConfig, *, progress: Progress = silent) -> Pool:
-    """Return the pool in `source` as the settings say."""
+def load_pool(
+    source: str,
+    config: DistillConfig,
+    *,
+    folder: Path | None = None,
+    progress: Progress = silent,
+) -> Pool:
+    """Return the pool in `source` as the settings say; `folder` as for `read_pool`."""
     return read_pool(
         source,
         ratings=_ratings(config),
         max_bad=config.max_bad,
         limit=config.limit,
+        folder=folder,
         progress=progress,
     )
 
@@ -92,17 +110,21 @@ def distill_file(
     output: Path | None = None,
     restart: bool = False,
     progress: Progress = silent,
+    say: Say = unheard,
 ) -> tuple[Distilled, Pool]:
     """Distil `source` into its output folder, going on where an earlier start was stopped.
 
-    Raises a MinimixError in one line for anything that keeps it from finishing.
+    `say` hears which embedder was chosen, and of trouble with its cache. Raises a MinimixError in
+    one line for anything that keeps it from finishing.
     """
     folder = output_folder(source, output)
-    pool = load_pool(source, config, progress=progress)
+    pool = load_pool(source, config, folder=nearest_folder(folder), progress=progress)
     questions = load_questions(config, progress=progress)
     with open_journal(folder, restart=restart) as journal:
         engine = _open(config, journal)
-        embedder = load_embedder(config.embedder, progress=progress)
+        if config.embedder == AUTO and journal.embedder:
+            config = replace(config, embedder=journal.embedder)
+        config, embedder = _embedder(config, pool, progress=progress, say=say)
         models = Models(
             embed=embedder.embed,
             embedder=f"{embedder.name} {embedder.sha256[:12]}",
@@ -124,10 +146,12 @@ def distill_file(
     return result, pool
 
 
-def estimate(source: str, config: DistillConfig, *, progress: Progress = silent) -> Estimate:
+def estimate(
+    source: str, config: DistillConfig, *, progress: Progress = silent, say: Say = unheard
+) -> Estimate:
     """Return what distilling `source` would take; nothing is kept and nothing written."""
     load_questions(config, progress=progress)  # a name that is wrong shows before the run
-    prepared = look(source, config, progress=progress)[1]
+    prepared = look(source, config, progress=progress, say=say)[1]
     tasks = min(len(prepared.order), config.tries * prepared.wanted)
     engine = open_engine(config.engine, candidates=config.candidates, seed=config.seed)
     chats = [
@@ -152,13 +176,26 @@ def estimate(source: str, config: DistillConfig, *, progress: Progress = silent)
 
 
 def look(
-    source: str, config: DistillConfig, *, progress: Progress = silent
+    source: str, config: DistillConfig, *, progress: Progress = silent, say: Say = unheard
 ) -> tuple[Pool, Prepared]:
     """Return the pool in `source` and its preparation: no distiller takes part."""
     pool = load_pool(source, config, progress=progress)
-    embedder = load_embedder(config.embedder, progress=progress)
+    config, embedder = _embedder(config, pool, progress=progress, say=say)
     rater = open_rater(config.rater, length_neutral=config.length_neutral)
     return pool, prepare(pool, config=config, embed=embedder.embed, rate=rater.rate)
+
+
+def _embedder(
+    config: DistillConfig, pool: Pool, *, progress: Progress, say: Say
+) -> tuple[DistillConfig, Embedder]:
+    """Return the settings with the embedder that `auto` means for this pool, and that embedder."""
+    samples = len(pool.samples)
+    chosen = choose(config.embedder, samples)
+    if chosen != config.embedder:
+        say(f"embedder: {chosen}, for {samples:,} samples; --embedder names another")
+    folder = cache_folder() / FOLDER
+    embedder = load_embedder(chosen, cache=folder, progress=progress, say=say)
+    return replace(config, embedder=chosen), embedder
 
 
 def _open(config: DistillConfig, journal: Journal) -> Engine:
@@ -171,9 +208,9 @@ def _open(config: DistillConfig, journal: Journal) -> Engine:
 
 def _identity(pool: Pool, config: DistillConfig, models: Models) -> Mapping[str, Any]:
     """Return all that the output follows from; a resumed run must have the same."""
-    places = [sample.place for sample in pool.samples] + [drop.place for drop in pool.dropped]
+    samples, drops = (sample.place for sample in pool.samples), (d.place for d in pool.dropped)
     return {
-        "input": {"records": pool.records, "sha256": _sha256(places)},
+        "input": {"records": pool.records, "sha256": _sha256(chain(samples, drops))},
         "settings": config.flat(),
         "engine": dict(models.engine.settings),
         "model": {"name": models.engine.name, "sha256": models.engine.sha256},

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minimix.distill import account
+from minimix.accounting import account
 from minimix.errors import AccountingError, DataError, ModelError
 from minimix.files import stem
 from minimix.prompt import parts_of

@@ -71,6 +71,8 @@ def test_run_yaml_holds_settings_model_and_versions(folder):
     run = yaml.safe_load((folder / "data.distilled" / "run.yaml").read_text())
     assert run["settings"]["budget"] == "30%"
     assert run["settings"]["format"] == "alpaca"
+    assert run["settings"]["embedder"] == "minilm"  # what auto was for so few
+    assert run["embedder"] == "all-MiniLM-L6-v2 53aa51172d14"
     assert run["model"] == {"name": "extract (extractive baseline, no model)", "sha256": None}
     assert run["versions"]["minimix"]
 

@@ -49,13 +49,41 @@ def test_more_neighbours_than_rows_are_refused():
         nearest_in(unit(0), unit(0, 1), count=3)
 
 
-def test_the_graph_finds_nearly_all_that_exact_search_finds_and_repeats_itself():
-    vectors = random_units(EXACT_BELOW + 100)
-    graph, _ = nearest(vectors, count=5)
-    exact, _ = nearest_in(vectors, vectors, count=5, skip_self=True)
-    shared = [len({*one} & {*two}) for one, two in zip(graph.tolist(), exact.tolist(), strict=True)]
-    assert np.mean(shared) / 5 > 0.9
-    assert np.array_equal(graph, nearest(vectors, count=5)[0])
+def topics(rows: int, width: int = 64) -> Vectors:
+    """Rows scattered round 200 directions, as texts about 200 subjects are."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(200, width))[rng.integers(0, 200, rows)]
+    vectors = (centres + 0.7 * rng.normal(size=(rows, width))).astype(np.float32)
+    norms: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / norms
+
+
+def test_cells_find_nearly_all_that_exact_search_finds():
+    vectors = topics(EXACT_BELOW + 100)
+    found, cosines = nearest(vectors, count=10)
+    exact, _ = nearest_in(vectors, vectors, count=10, skip_self=True)
+    shared = [len({*one} & {*two}) for one, two in zip(found.tolist(), exact.tolist(), strict=True)]
+    assert np.mean(shared) / 10 > 0.95
+    assert (np.diff(cosines, axis=1) <= 0).all()
+    assert np.allclose(
+        cosines[:, 3], np.einsum("nd,nd->n", vectors, vectors[found[:, 3]]), atol=1e-6
+    )
+
+
+def test_neighbours_are_the_same_to_the_bit_however_many_threads_look(monkeypatch):
+    vectors = topics(EXACT_BELOW + 100)
+    monkeypatch.setattr("minimix.threads.cores", lambda: 4)
+    found = []
+    for threads in ("1", "4"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        found.append(nearest(vectors, count=5))
+    assert np.array_equal(found[0][0], found[1][0])
+    assert np.array_equal(found[0][1], found[1][1])
+
+
+def test_equal_neighbours_go_by_their_number():
+    rows, _ = nearest_in(unit(0), unit(10, -10, 0, 10, -10), count=3)
+    assert rows.tolist() == [[2, 0, 1]]
 
 
 def test_the_lone_point_is_the_rarest():

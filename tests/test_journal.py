@@ -7,7 +7,7 @@ import pytest
 from minimix.distill import distill
 from minimix.errors import ModelError, OutputError
 from minimix.formats import write_row
-from minimix.journal import Journal, open_journal
+from minimix.journal import open_journal
 from tests.fakes import CONFIG, models, near_rows, pool, run
 
 
@@ -40,6 +40,16 @@ def test_a_changed_setting_is_named(tmp_path):
         run(tmp_path, near_rows(), replace(CONFIG, seed=7))
 
 
+def test_a_resumed_run_knows_the_embedder_that_was_chosen(tmp_path):
+    with open_journal(tmp_path / "out", restart=False) as journal:
+        assert journal.embedder is None
+        journal.begin({"settings": {"embedder": "static"}})
+    with open_journal(tmp_path / "out", restart=False) as journal:
+        assert journal.embedder == "static"
+    with open_journal(tmp_path / "out", restart=True) as journal:
+        assert journal.embedder is None
+
+
 def test_restart_begins_afresh(tmp_path):
     run(tmp_path, near_rows())
     calls: list[int] = []
@@ -57,16 +67,6 @@ def test_a_restart_that_is_refused_keeps_what_was_finished(tmp_path):
     calls: list[int] = []
     run(tmp_path, near_rows(), use=models(calls=calls))
     assert calls == []
-
-
-def test_vectors_cut_short_by_a_crash_are_made_again(tmp_path):
-    with open_journal(tmp_path / "out", restart=False) as journal:
-        fresh = journal.embeddings(["a b", "c"], models().embed, "words")
-        path = tmp_path / "out" / "journal" / "embeddings.npz"
-        path.write_bytes(path.read_bytes()[:-40])
-        assert journal.embeddings(["a b", "c"], models().embed, "words").tobytes() == (
-            fresh.tobytes()
-        )
 
 
 def test_few_high_rows_leave_their_places_to_fusions(tmp_path):
@@ -107,15 +107,6 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
     ):
         pass
     assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
-
-
-def test_cached_vectors_are_the_fresh_ones(tmp_path):
-    with open_journal(tmp_path / "out", restart=False) as journal:
-        fresh = journal.embeddings(["a b", "c"], models().embed, "words")
-        cached = Journal(tmp_path / "out").embeddings(["a b", "c"], lambda _t: fresh * 0, "words")
-        other = Journal(tmp_path / "out").embeddings(["a b"], lambda _t: fresh[:1] * 0, "words")
-    assert cached.tobytes() == fresh.tobytes()
-    assert not other.any()
 
 
 def test_somebody_s_own_journal_folder_is_left_alone(tmp_path):

@@ -14,7 +14,7 @@ from minimix.config import EngineConfig
 from minimix.engines import open_engine, trial
 from minimix.engines.bundled import fast_model
 from minimix.engines.llama import Batcher
-from minimix.engines.machine import Machine, cores, fitted, gpu_memory, layers, offloaded
+from minimix.engines.machine import Machine, fitted, gpu_memory, layers, offloaded
 from minimix.engines.model import LlamaModel
 from minimix.engines.sampling import Sampling
 from minimix.engines.slots import shared_start
@@ -22,6 +22,7 @@ from minimix.engines.stopping import Stopping
 from minimix.errors import ConfigError, ModelError
 from minimix.prompt import to_messages
 from minimix.records import Answer, Task
+from minimix.threads import cores
 
 GIB = 2**30
 CHATS = [
@@ -100,7 +101,7 @@ def test_processors_are_physical_cores_within_the_affinity(monkeypatch, tmp_path
         folder.mkdir(parents=True)
         (folder / "core_id").write_text(f"{core}\n")
         (folder / "physical_package_id").write_text("0\n")
-    monkeypatch.setattr("minimix.engines.machine.TOPOLOGY", tmp_path)
+    monkeypatch.setattr("minimix.threads.TOPOLOGY", tmp_path)
     for allowed, count in (({0, 1, 2, 3}, 2), ({0, 1}, 1), ({1, 2}, 2), ({9}, 1)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, own=allowed: own, raising=False)
         assert cores() <= count  # a cgroup may allow fewer

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
+import click
+
 from minimix.progress import Progress, silent
 
 T = TypeVar("T")
@@ -16,6 +18,11 @@ def bar(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]
     if total is None and isinstance(items, Sized):
         total = len(items)
     return iter(tqdm(items, desc=label, total=total, leave=False, file=sys.stderr))
+
+
+def tell(line: str) -> None:
+    """Show a line on stderr: results alone go to stdout."""
+    click.echo(line, err=True)
 
 
 def watch(*, quiet: bool) -> Progress:

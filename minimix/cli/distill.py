@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from minimix.cli import options
-from minimix.cli.bar import watch
+from minimix.cli.bar import tell, watch
 
 
 @click.command(short_help="Distil SOURCE: keep its best rows, fuse the rest.")
@@ -99,11 +99,11 @@ def command(
     config = options.settings(given)
     progress = watch(quiet=quiet)
     if dry_run:
-        click.echo(_estimate(run.estimate(source, config, progress=progress)))
+        click.echo(_estimate(run.estimate(source, config, progress=progress, say=tell)))
         return
     folder = run.output_folder(source, output)
     result, pool = run.distill_file(
-        source, config, output=folder, restart=restart, progress=progress
+        source, config, output=folder, restart=restart, progress=progress, say=tell
     )
     click.echo(_summary(result, pool, folder))
     sys.stdout.flush()

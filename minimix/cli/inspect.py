@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from minimix.cli import options
-from minimix.cli.bar import watch
+from minimix.cli.bar import tell, watch
 
 BARS = 40
 
@@ -24,7 +24,8 @@ def command(source: str, quiet: bool, **given: Any) -> None:
     """
     from minimix import run
 
-    pool, prepared = run.look(source, options.settings(given), progress=watch(quiet=quiet))
+    config = options.settings(given)
+    pool, prepared = run.look(source, config, progress=watch(quiet=quiet), say=tell)
     click.echo(_text(pool, prepared))
 
 

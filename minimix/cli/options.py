@@ -93,7 +93,8 @@ grouping = _adding(
         "--embedder",
         default=RUN.embedder,
         show_default=True,
-        help="sentence-transformers model: bundled, a folder, or a hub id.",
+        help="auto: by the number of samples; minilm, static, or a sentence-transformers model: "
+        "a folder or a hub id.",
     ),
     click.option(
         "--near-copy",

@@ -15,10 +15,10 @@ from minimix.config import BUNDLED, EXTRACT, EngineConfig
 from minimix.engines import find_model, open_model
 from minimix.engines.batch import BATCH, Batch
 from minimix.engines.bundled import fast_model
-from minimix.engines.machine import cores
 from minimix.engines.model import LlamaModel
 from minimix.errors import ConfigError, ModelError
 from minimix.records import Messages, Vectors
+from minimix.threads import cores
 
 TOGETHER_GPU = 16
 ROWS = 64

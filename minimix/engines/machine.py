@@ -14,6 +14,7 @@ from typing import Any
 from minimix.config import AUTO, ON, EngineConfig
 from minimix.engines.model import LlamaModel
 from minimix.extras import need
+from minimix.threads import cores
 
 MOST_PARALLEL = 16
 MEMORY_SHARE = 4
@@ -22,7 +23,6 @@ GPU = 1
 """llama.cpp's number of a device that is a GPU with memory of its own."""
 GPU_SHARE = 0.9
 """Of a GPU's memory: the rest is for the arithmetic itself."""
-TOPOLOGY = Path("/sys/devices/system/cpu")
 CACHE_TYPES = {"f16": (1, 2.0), "q8_0": (8, 34 / 32)}
 """llama.cpp's number of a type of the key-value cache, and the bytes of one value."""
 
@@ -64,31 +64,6 @@ def fitted(config: EngineConfig, model: LlamaModel) -> Machine:
         cache_type=config.cache_type,
         exact=config.exact,
     )
-
-
-def cores() -> int:
-    """Return the physical processors this process may use: its affinity, its cgroup's quota."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    allowed = affinity(0) if affinity else set(range(os.cpu_count() or 1))
-    count = len({_core(cpu) for cpu in allowed})
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return count
-    return count if quota == "max" else max(1, min(count, round(int(quota) / int(period))))
-
-
-def _core(cpu: int) -> tuple[str, str]:
-    """Return which physical core a processor is a part of; where nobody says, it is one itself."""
-    folder = TOPOLOGY / f"cpu{cpu}" / "topology"
-    try:
-        package, core = (
-            (folder / name).read_text(encoding="ascii").strip()
-            for name in ("physical_package_id", "core_id")
-        )
-    except OSError:
-        return "", str(cpu)
-    return package, core
 
 
 def _memory() -> int:

@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 from minimix.engines.llama import Batcher
-from minimix.engines.machine import Machine, cores
+from minimix.engines.machine import Machine
 from minimix.engines.model import LlamaModel
 from minimix.engines.sampling import Sampling
 from minimix.errors import ModelError
 from minimix.records import Messages
+from minimix.threads import cores
 
 WORDS, CANDIDATES, TOKENS = 240, 8, 8
 """About what one cluster is: a prompt that is read once, and several answers side by side."""

@@ -23,6 +23,7 @@ from minimix.rating.learnt import Learnt
 from minimix.rating.store import Model, Stored, load
 from minimix.rating.trust import trust
 from minimix.records import KINDS, Kind, Rate, Rater, Sample, Vectors
+from minimix.spool import subset
 
 VERSION = "1"
 """Changes with any feature or formula of a rater; provenance records it."""
@@ -62,11 +63,12 @@ def _by_kind(stored: Stored, rate: Callable[[Model, Sequence[Sample]], Vectors])
 
     def rate_all(samples: Sequence[Sample]) -> Vectors:
         ratings = np.full(len(samples), np.nan, dtype=np.float32)
+        kinds = [sample.kind for sample in samples]
         for kind, model in stored.models.items():
-            own = [row for row, sample in enumerate(samples) if sample.kind == kind]
+            own = [row for row, one in enumerate(kinds) if one == kind]
             for start in range(0, len(own), BLOCK):
                 block = own[start : start + BLOCK]
-                ratings[block] = rate(model, [samples[row] for row in block])
+                ratings[block] = rate(model, list(subset(samples, block)))
         return ratings
 
     return rate_all

@@ -10,6 +10,7 @@ from minimix.rating.knn_bayes import CLASSES, NEIGHBOURS
 from minimix.rating.noise import Noise, diagnose
 from minimix.rating.store import Stored
 from minimix.records import Kind, Sample, Vectors
+from minimix.spool import Texts, subset
 
 MOST_DIAGNOSED = 20_000
 """Rows whose neighbours are looked at: more say no more, and take minutes."""
@@ -47,11 +48,11 @@ def compare(samples: Sequence[Sample], ratings: Vectors) -> tuple[Agreement, Noi
     both = np.flatnonzero(~np.isnan(own) & ~np.isnan(ratings))
     if len(both) <= NEIGHBOURS:
         return None
-    words = np.array([len(samples[row].response.split()) for row in both.tolist()])
+    words = np.array([len(one.response.split()) for one in subset(samples, both)])
     agreement = agree(ratings[both], own[both], words)
-    some: list[int] = both[:: -(-len(both) // MOST_DIAGNOSED)].tolist()
+    some = both[:: -(-len(both) // MOST_DIAGNOSED)]
     classes = np.clip(np.floor(own[some]), 0, CLASSES - 1).astype(np.intp)
-    return agreement, diagnose(static.embed([samples[row].text for row in some]), classes)
+    return agreement, diagnose(static.embed(Texts(subset(samples, some))), classes)
 
 
 def in_words(agreement: Agreement, noise: Noise) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any
 from minimix.config import BUNDLED, EngineConfig
 from minimix.disk import atomic
 from minimix.engines.bundled import fast_model
-from minimix.engines.machine import cores
 from minimix.errors import ConfigError, ModelError, brief
 from minimix.mixture.tasks import read_examples
+from minimix.threads import cores
 from minimix.train import convert, parity
 from minimix.train.adapter import UNREADABLE, Adapter, merge, quiet_transformers
 from minimix.train.ollama import modelfile
