@@ -40,7 +40,6 @@ BARS = {
     "cache, rows per CPU second": 10_000.0,
     "rows alone with the bits they have among others": 1.0,
     "rows from the cache with the bits they had": 1.0,
-    "static, cosine at equal coverage, share of minilm's": 0.8,
 }
 
 
