@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minimix import audit, contamination, prompt
-from minimix.config import AUTO, EXTRACT, DistillConfig
+from minimix.config import AUTO, EXTRACT, STATIC, DistillConfig
 from minimix.contamination import Questions, read_questions
 from minimix.disk import nearest_folder
 from minimix.distill import Distilled, distill
@@ -191,7 +191,7 @@ def _embedder(
     """Return the settings with the embedder that `auto` means for this pool, and that embedder."""
     samples = len(pool.samples)
     chosen = choose(config.embedder, samples)
-    if chosen != config.embedder:
+    if chosen == STATIC and config.embedder == AUTO:  # what costs quality is said
         say(f"embedder: {chosen}, for {samples:,} samples; --embedder names another")
     folder = cache_folder() / FOLDER
     embedder = load_embedder(chosen, cache=folder, progress=progress, say=say)

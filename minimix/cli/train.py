@@ -71,7 +71,8 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 def _say(*, quiet: bool) -> Callable[[str], None]:
     """Return what shows a line: a warning always and on stderr, others unless `quiet`."""
-    from minimix.train.watch import WARNING, is_first, unheard
+    from minimix.progress import unheard
+    from minimix.train.watch import WARNING, is_first
 
     def say(line: str) -> None:
         is_warning = line.startswith(WARNING)

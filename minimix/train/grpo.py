@@ -13,6 +13,7 @@ from minimix.embed import Embedder, load_embedder
 from minimix.errors import DataError
 from minimix.extras import need
 from minimix.mixture.tasks import TRAIN, read_examples
+from minimix.progress import Say, unheard
 from minimix.rating import open_rater
 from minimix.records import Task
 from minimix.scoring import Judges
@@ -25,7 +26,7 @@ from minimix.train.rewards import Judging, check_kinds
 from minimix.train.settings import GrpoConfig
 from minimix.train.steps import go_on, shared_arguments, step_count
 from minimix.train.tokens import prompt_ids
-from minimix.train.watch import WARNING, Log, Say, is_first, listener, runaway, unheard
+from minimix.train.watch import WARNING, Log, is_first, listener, runaway
 
 PARTS = ("reward", "quality", "alignment", "format", "copied")
 FROM_TRL = {

@@ -12,6 +12,7 @@ from minimix.disk import file_sha256
 from minimix.errors import ConfigError, DataError
 from minimix.extras import need
 from minimix.mixture.tasks import HELD_OUT, TRAIN, read_examples
+from minimix.progress import Say, unheard
 from minimix.train import backends
 from minimix.train.adapter import WEIGHTS
 from minimix.train.batches import LikeLengths, answer_loss, dataset
@@ -20,7 +21,7 @@ from minimix.train.inputs import hashes, read_start
 from minimix.train.settings import SftConfig
 from minimix.train.steps import go_on, shared_arguments, step_count
 from minimix.train.tokens import Encoded, encode
-from minimix.train.watch import Log, Say, is_first, listener, unheard
+from minimix.train.watch import Log, is_first, listener
 
 PLOT = "loss.png"
 NEW = "a new one"

@@ -10,8 +10,6 @@ from typing import Any
 from minimix.disk import atomic, write_bytes
 from minimix.extras import need
 
-Say = Callable[[str], None]
-"""Shows one line to whoever watches."""
 Row = dict[str, float]
 LOG = "log.csv"
 WARNING = "warning: "
@@ -20,10 +18,6 @@ WINDOW = 5
 """Last lines of the log that are held against the first."""
 LONGER, SHORTER, MORE_COPIED = 1.5, 0.5, 0.2
 """Mean length by which factor, and share copied by how much more, is worth a warning."""
-
-
-def unheard(line: str) -> None:
-    """Show nothing."""
 
 
 def is_first() -> bool:

@@ -1,0 +1,99 @@
+"""Large pools: time and memory of `minimix distill` without a model, from 10,000 rows to a million.
+
+    python benchmarks/pool.py FOLDER [--quick] [--rows N ...]
+
+FOLDER holds the rated rows of Dolly; benchmarks/pool_rows.py makes as many as wanted of them. Each
+size is one run of the command in a process of its own, with the static embedder and the extractive
+engine, so that what is timed is everything but generation: reading, copies, embedding, rating,
+clusters, plan, audit, selection and the ledgers. Memory is the most that the process held.
+Progress goes to stderr, one JSON object is the last line of stdout, and a figure that misses its
+bar gives exit status 1.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pool_rows import write
+
+from minimix.output import versions
+from minimix.threads import cores
+
+SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+QUICK = (1_000, 3_000)
+MIDDLE, LARGEST = 300_000, 1_000_000
+MINUTES, GIGABYTES, MOST_GIGABYTES, GROWTH = 15, 4, 8, 4.0
+COMMAND = ("distill", "--model", "extract", "--embedder", "static", "--budget", "500", "--quiet")
+
+
+def measured(folder: Path, rows: int) -> dict[str, float]:
+    """Return wall seconds, CPU seconds and the most memory, in MB, of one run."""
+    with tempfile.TemporaryDirectory() as place:
+        data, output = Path(place, "pool.jsonl"), Path(place, "out")
+        write(folder, rows, data)
+        command = [sys.executable, "-m", "minimix", *COMMAND, str(data), "--output", str(output)]
+        start = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            sys.exit(f"{' '.join(command)}: exit status {process.returncode}")
+        return {
+            "rows": rows,
+            "file_mb": data.stat().st_size / 1e6,
+            "wall_s": time.perf_counter() - start,
+            "cpu_s": used.ru_utime + used.ru_stime,
+            "peak_mb": used.ru_maxrss / 1e3,
+        }
+
+
+def held(runs: dict[int, dict[str, float]]) -> dict[str, bool]:
+    """Return which bars hold, of those whose sizes were run."""
+    holds = {}
+    if MIDDLE in runs:
+        holds["300,000 rows in 15 minutes"] = runs[MIDDLE]["wall_s"] <= 60 * MINUTES
+        holds["300,000 rows in 4 GB"] = runs[MIDDLE]["peak_mb"] <= 1e3 * GIGABYTES
+    if LARGEST in runs and MIDDLE in runs:
+        growth = runs[LARGEST]["wall_s"] / runs[MIDDLE]["wall_s"]
+        holds["a million rows in 4 times that"] = growth <= GROWTH
+        holds["a million rows in 8 GB"] = runs[LARGEST]["peak_mb"] <= 1e3 * MOST_GIGABYTES
+    return holds
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options.add_argument("folder", type=Path)
+    options.add_argument("--quick", action="store_true")
+    options.add_argument("--rows", type=int, nargs="+", default=SIZES)
+    given = options.parse_args()
+    runs = {}
+    for rows in QUICK if given.quick else given.rows:
+        runs[rows] = measured(given.folder, rows)
+        shown = {name: round(value, 1) for name, value in runs[rows].items()}
+        print(json.dumps(shown), file=sys.stderr, flush=True)
+    holds = held(runs)
+    print(
+        json.dumps(
+            {
+                "benchmark": "pool",
+                "figures": [
+                    {name: round(value, 1) for name, value in run.items()} for run in runs.values()
+                ],
+                "holds": holds,
+                "machine": f"{platform.system()} {platform.machine()}, {cores()} cores",
+                "versions": versions(),
+            }
+        )
+    )
+    sys.exit(0 if all(holds.values()) else 1)
+
+
+if __name__ == "__main__":
+    main()
