@@ -23,7 +23,7 @@ def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
     Matrix products inside run in one thread each, so that their bits depend on the item alone and
     never on the machine's processors. An error of one item is raised at its place.
     """
-    threads = min(cores(), int(os.environ.get(LIMIT) or cores()))
+    threads = _allowed()
     with (
         need("threadpoolctl").threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(threads) as pool,
@@ -35,6 +35,12 @@ def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
+
+
+def _allowed() -> int:
+    """Return how many threads may work: our processors, fewer where the user says so."""
+    said = os.environ.get(LIMIT, "").partition(",")[0].strip()  # "4,2" is meant for nested threads
+    return min(cores(), max(1, int(said))) if said.isdecimal() else cores()
 
 
 def cores() -> int:

@@ -12,6 +12,7 @@ from minimix.neighbours import EXACT_BELOW, nearest, nearest_in
 from minimix.plan import plan
 from minimix.rarity import rarity, scaled
 from minimix.records import Cluster, Place, Sample, Vectors
+from minimix.threads import spread
 
 EAST, NORTH = (1.0, 0.0), (0.0, 1.0)
 
@@ -79,6 +80,21 @@ def test_neighbours_are_the_same_to_the_bit_however_many_threads_look(monkeypatc
         found.append(nearest(vectors, count=5))
     assert np.array_equal(found[0][0], found[1][0])
     assert np.array_equal(found[0][1], found[1][1])
+
+
+def test_every_row_has_real_neighbours_even_where_nearly_all_rows_are_the_same():
+    vectors = np.repeat(random_units(1), EXACT_BELOW + 100, axis=0)
+    vectors[:40] = random_units(41)[1:]
+    rows, cosines = nearest(vectors, count=40)
+    assert all(len({*near, row}) == 41 for row, near in enumerate(rows.tolist()))
+    assert cosines.min() >= -1
+    assert cosines[-1] == pytest.approx(np.ones(40), abs=1e-6)
+
+
+@pytest.mark.parametrize("said", ["4,2", "two", "", "0"])
+def test_whatever_the_number_of_threads_is_said_to_be_the_work_is_done(said, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert list(spread(abs, [-1, 2, -3])) == [1, 2, 3]
 
 
 def test_equal_neighbours_go_by_their_number():
