@@ -40,7 +40,8 @@ class Bags:
         sparse = need("scipy.sparse")
         starts = np.concatenate([[0], np.cumsum(self.lengths)])
         ones = np.ones(len(self.ids), dtype=np.float32)
-        counts = sparse.csr_matrix((ones, self.ids, starts), shape=(len(self.lengths), width))
+        ids = self.ids.copy()  # they are sorted in their place, and pairs need the order of the text
+        counts = sparse.csr_matrix((ones, ids, starts), shape=(len(self.lengths), width))
         counts.sum_duplicates()
         return counts
 

@@ -60,7 +60,7 @@ def test_records_keep_their_fields_and_get_a_rating_for_each_exchange(tmp_path):
     assert chat["id"] == 7
     assert [len(row[OURS]["ratings"]) for row in (plain, chat)] == [1, 2]
     assert all(0 <= rating <= 5 for rating in chat[OURS]["ratings"])
-    assert plain[OURS]["rater"].startswith("learnt rater 1 (Dolly")
+    assert plain[OURS]["rater"].startswith("learnt rater 2 (Dolly")
 
 
 def test_a_pool_reads_the_ratings_that_rate_wrote(tmp_path):

@@ -134,7 +134,15 @@ def test_a_learnt_rater_comes_back_from_disk_nearly_the_same(capitals, tmp_path)
     assert back.agreement == {
         name: read_agreement(one.plain()) for name, one in capitals.agreement.items()
     }
-    assert open_rater(str(path)).name.startswith("learnt rater 1 (capitals; ")
+    assert open_rater(str(path)).name.startswith("learnt rater 2 (capitals; ")
+
+
+def test_a_rating_does_not_hang_on_what_is_rated_beside_it():
+    samples = [one for one, _ in rows_rated_by_capitals(30)]
+    for name in ("learnt", "knn-bayes"):
+        rate = open_rater(name).rate
+        alone = np.concatenate([rate([one]) for one in samples])
+        assert rate(samples).tolist() == alone.tolist()
 
 
 def test_files_are_the_same_byte_for_byte_when_fitted_again(capitals, tmp_path):

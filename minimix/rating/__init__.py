@@ -25,7 +25,7 @@ from minimix.rating.trust import trust
 from minimix.records import KINDS, Kind, Rate, Rater, Sample, Vectors
 from minimix.spool import subset
 
-VERSION = "1"
+VERSION = "2"
 """Changes with any feature or formula of a rater; provenance records it."""
 KNN_BAYES = "knn-bayes"
 BUNDLED = {name: Path(__file__).parent / f"{name}.npz" for name in (LEARNT, KNN_BAYES)}

@@ -78,7 +78,8 @@ def standardised(dense: Vectors, mean: np.ndarray, scale: np.ndarray) -> np.ndar
 
 def linear_figure(linear: Linear, found: Features) -> np.ndarray:
     """Return what the linear model says of each sample: (n,)."""
-    dense = standardised(found.dense(), linear.mean, linear.scale) @ linear.dense
+    dense = standardised(found.dense(), linear.mean, linear.scale)
+    dense = np.einsum("nc,c->n", dense, linear.dense)  # row by row: no bits from other rows
     words = sum(bag @ weights for bag, weights in zip(found.bags, linear.words, strict=True))
     figure: np.ndarray = dense + words + linear.intercept
     return figure
