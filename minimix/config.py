@@ -84,10 +84,10 @@ class DistillConfig:
     samples, minilm, static, a folder or a hub id; `mix` the share of fusions in the final set;
     `candidates` drafts a task; `min_similarity` the cosine floor of a cluster, None to set it
     from the data; `near_copy` the cosine from which a sample is a copy; `tries` the clusters
-    written at most per fusion wanted; `cohort` tasks generated together from a clean context;
-    `rater` is learnt, knn-bayes or a file that `minimix rate --fit` made; `length_neutral` rates as
-    if all responses were of one length; `check_against` the sources of evaluation questions that
-    the final set is checked against.
+    written at most per fusion wanted, all there are where `exhaustive`; `cohort` tasks generated
+    together from a clean context; `rater` is learnt, knn-bayes or a file that `minimix rate --fit`
+    made; `length_neutral` rates as if all responses were of one length; `check_against` the sources
+    of evaluation questions that the final set is checked against.
     """
 
     seed: int = 42
@@ -104,6 +104,7 @@ class DistillConfig:
     near_copy: float = 0.95
     min_similarity: float | None = None
     tries: int = 8
+    exhaustive: bool = False
     cohort: int = 16
     format: str | None = None
     check_against: tuple[str, ...] = ()
@@ -113,7 +114,7 @@ class DistillConfig:
     def __post_init__(self) -> None:
         """Raise ConfigError for a setting out of range."""
         _texts(self, "budget", "embedder", "rater")
-        _flags(self, "length_neutral", "drop_contaminated")
+        _flags(self, "length_neutral", "drop_contaminated", "exhaustive")
         _at_least(self, seed=0, candidates=1, tries=1, cohort=1)
         for name in ("mix", "max_bad", "near_copy"):
             _between(self, name, 0.0, 1.0)

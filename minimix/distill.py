@@ -14,7 +14,7 @@ from minimix.journal import Journal
 from minimix.pool import Pool
 from minimix.prepare import Prepared, prepare
 from minimix.progress import Progress, silent
-from minimix.rarity import rarity, scaled
+from minimix.rarity import rarity_among, scaled
 from minimix.records import (
     Dropped,
     Embed,
@@ -29,7 +29,6 @@ from minimix.select import Selection, select
 from minimix.spool import subset
 from minimix.turns import Written
 
-NEIGHBOURS = 15
 SHUFFLE = 1
 
 
@@ -72,7 +71,7 @@ def distill(
     fused = time.monotonic()
     remove = config.drop_contaminated
     removed = matches(candidates(prepared, written), questions) if remove else ()
-    selection = choose(prepared, written, removed, config=config, embed=models.embed)
+    selection = choose(prepared, written, removed, embed=models.embed)
     found = removed or matches((entry.sample for entry in selection.entries), questions)
     unused = _unused(prepared, written, selection.entries, removed)
     dropped = [*pool.dropped, *prepared.dropped, *unused]
@@ -118,21 +117,15 @@ def choose(
     written: Written,
     removed: Sequence[Match],
     *,
-    config: DistillConfig,
     embed: Embed,
 ) -> Selection:
     """Return the final set without what was `removed`.
 
-    Rarity is measured among all samples and fusions together.
+    The rarity of a fusion is measured among the samples, as theirs is among each other.
     """
     gone = {match.sample.sources for match in removed}
-
     fresh = embed([fusion.sample.text for fusion in written.fusions])
-    everything = np.concatenate([prepared.embeddings, fresh])
-    count = min(NEIGHBOURS, len(everything) - 1)
-    rare = np.zeros(len(everything), dtype=np.float32)
-    if count:
-        rare = scaled(rarity(everything, neighbours=count, seed=config.seed))
+    rare = scaled(np.concatenate([prepared.rarity, rarity_among(fresh, prepared.embeddings)]))
 
     def entry(row: int, origin: Origin) -> Entry:
         return Entry(prepared.samples[row], origin, float(prepared.ratings[row]), float(rare[row]))

@@ -4,7 +4,7 @@ Clusters are written in cohorts of fixed size, each from a clean context and com
 journal whole, so a run that was killed gives the same bytes as one left alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -50,23 +50,53 @@ def fuse(
     ModelError where a whole cohort got no answer.
     """
     turns = Turns(prepared, config)
-    cohorts = progress(turns.cohorts(), "Fusing (cohorts)", turns.expected)
-    for number, cohort in enumerate(cohorts):
-        now = turns.prepared
-        chats = [to_messages(now.task(now.clusters[position])) for position in cohort]
-        answers = _answers(number, chats, models.engine, journal)
-        turns.end(cohort, _judge(now, cohort, answers, models), candidates=len(answers))
+    for cohort, answers in progress(
+        _answered(turns, models.engine, journal), "Fusing (cohorts)", turns.expected
+    ):
+        outcomes = _judge(turns.prepared, cohort, answers, models)
+        turns.end(cohort, outcomes, candidates=len(answers))
     return turns.written()
 
 
+def _answered(
+    turns: Turns, engine: Engine, journal: Journal
+) -> Iterator[tuple[list[int], list[Answer]]]:
+    """Yield each cohort with its answers, those of a round in the order of the plan."""
+    number = 0
+    for cohorts in turns.rounds():
+        prepared = turns.prepared
+        chats = [
+            [to_messages(prepared.task(prepared.clusters[position])) for position in cohort]
+            for cohort in cohorts
+        ]
+        answers = _answers(number, chats, engine, journal)
+        number += len(cohorts)
+        for cohort, found in zip(cohorts, answers, strict=True):
+            yield cohort, found
+            if turns.full:
+                return
+
+
 def _answers(
-    number: int, chats: Sequence[Messages], engine: Engine, journal: Journal
+    first: int, cohorts: Sequence[Sequence[Messages]], engine: Engine, journal: Journal
+) -> Iterator[list[Answer]]:
+    """Yield the answers of cohorts, the first of which has a number: known, or now committed."""
+    known = [journal.answers(first + n, chats) for n, chats in enumerate(cohorts)]
+    unknown = [chats for chats, found in zip(cohorts, known, strict=True) if found is None]
+    written = engine.cohorts(unknown) if engine.cohorts else map(engine.generate, unknown)
+    for number, (chats, found) in enumerate(zip(cohorts, known, strict=True), first):
+        yield _committed(number, chats, next(written), engine, journal) if found is None else found
+
+
+def _committed(
+    number: int,
+    chats: Sequence[Messages],
+    written: Iterable[Answer],
+    engine: Engine,
+    journal: Journal,
 ) -> list[Answer]:
-    """Return a cohort's answers, from the journal or generated and committed."""
-    known = journal.answers(number, chats)
-    if known is not None:
-        return known
-    answers = sorted(engine.generate(chats), key=lambda answer: (answer.task, answer.candidate))
+    """Return a cohort's answers in order, when the journal has them."""
+    answers = sorted(written, key=lambda answer: (answer.task, answer.candidate))
     if answers and all(answer.finish == "failed" for answer in answers):
         raise ModelError(
             f"{engine.name}: a whole cohort got no answer ({answers[0].note}); "

@@ -10,36 +10,42 @@ from minimix.cluster import LEAST_FLOOR, group_similar, similarity_floor
 from minimix.config import HIGH, DistillConfig, budget_rows
 from minimix.dedupe import drop_exact_copies, drop_near_copies, take
 from minimix.errors import DataError
-from minimix.plan import plan
+from minimix.plan import Outlook, outlook, plan
 from minimix.pool import Pool
 from minimix.prompt import part_text
+from minimix.rarity import rarity, scaled
 from minimix.records import Cluster, Dropped, Embed, Rate, Sample, Task, Vectors
 from minimix.spool import Texts, subset
-
-WORDS_PER_TOKEN = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """What is known before anything is written.
 
-    `samples`, `embeddings` (n, d), `ratings` (n,) and `rated` (n,) go row for row; `ratings` are
-    the data's own where it has them, `rated` the rater's for every row: a fusion is measured with
-    the same instrument as its sources. `order` lists positions in `clusters`, the first to write
-    first; `budget` is rows of the final set, `wanted` fusions among them.
+    `samples`, `embeddings` (n, d), `ratings`, `rated` and `rarity` (n,) go row for row; `ratings`
+    are the data's own where it has them, `rated` the rater's for every row: a fusion is measured
+    with the same instrument as its sources. `rarity` is a distance, as `minimix.rarity` has it.
+    `outlook` is of `clusters` as they were found; `budget` is rows of the final set, `wanted`
+    fusions among them.
     """
 
     samples: Sequence[Sample]
     embeddings: Vectors
     ratings: Vectors
     rated: Vectors
+    rarity: Vectors
     high: tuple[int, ...]
     clusters: tuple[Cluster, ...]
-    order: tuple[int, ...]
+    outlook: Outlook
     floor: float
     budget: int
     wanted: int
     dropped: tuple[Dropped, ...]
+
+    @property
+    def order(self) -> list[int]:
+        """Positions in `clusters`, the first to write first, as planned before any is written."""
+        return plan(self.outlook, {})
 
     @property
     def leftovers(self) -> list[int]:
@@ -85,15 +91,17 @@ def prepare(pool: Pool, *, config: DistillConfig, embed: Embed, rate: Rate) -> P
     embeddings, ratings, rated = embeddings[usable], ratings[usable], rated[usable]
     low = np.flatnonzero(ratings < HIGH)
     floor, clusters = _clusters(samples, embeddings, low.tolist(), config)
+    rare = rarity(embeddings, seed=config.seed)
     budget = budget_rows(config.budget, len(pool.samples))
     return Prepared(
         samples=samples,
         embeddings=embeddings,
         ratings=ratings,
         rated=rated,
+        rarity=rare,
         high=tuple(np.flatnonzero(ratings >= HIGH).tolist()),
         clusters=tuple(clusters),
-        order=tuple(plan(clusters, ratings, _hard(samples, clusters, config))),
+        outlook=outlook(clusters, samples, rarity=scaled(rare), ratings=ratings),
         floor=floor,
         budget=budget,
         wanted=_wanted(budget, int((ratings >= HIGH).sum()), config.mix),
@@ -105,19 +113,6 @@ def _own_or(rated: Vectors, samples: Sequence[Sample]) -> Vectors:
     """Return the data's own rating of each sample where there is one, else the rater's."""
     own = np.array([np.nan if s.rating is None else s.rating for s in samples], dtype=np.float32)
     return np.where(np.isnan(own), rated, own)
-
-
-def _hard(
-    samples: Sequence[Sample], clusters: Sequence[Cluster], config: DistillConfig
-) -> list[bool]:
-    """Return which clusters hold an input to work on, or more words than an answer can."""
-    most = WORDS_PER_TOKEN * config.engine.max_new_tokens
-    found = []
-    for cluster in clusters:
-        sources = [samples[row] for row in cluster.rows]
-        words = sum(len(sample.text.split()) for sample in sources)
-        found.append(words > most or any(sample.input for sample in sources))
-    return found
 
 
 def _wanted(budget: int, high: int, mix: float) -> int:

@@ -4,7 +4,7 @@ Everything here is frozen: a stage returns new values and changes none.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
@@ -230,7 +230,8 @@ class Engine:
     """Something that generates, with what the ledgers say of it.
 
     `count` returns the tokens of a chat's prompt, or is None where only a server knows;
-    `settings` are those that can change its output.
+    `settings` are those that can change its output; `cohorts` writes several at once, each from a
+    clean context, and yields the answers of each in turn; None: `generate` does, one by one.
     """
 
     generate: Generate
@@ -238,6 +239,7 @@ class Engine:
     sha256: str | None
     count: Callable[[Messages], int] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    cohorts: Callable[[Sequence[Sequence[Messages]]], Iterator[Iterable[Answer]]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

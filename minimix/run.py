@@ -152,11 +152,12 @@ def estimate(
     """Return what distilling `source` would take; nothing is kept and nothing written."""
     load_questions(config, progress=progress)  # a name that is wrong shows before the run
     prepared = look(source, config, progress=progress, say=say)[1]
-    tasks = min(len(prepared.order), config.tries * prepared.wanted)
+    order = prepared.order
+    tasks = len(order) if config.exhaustive else min(len(order), config.tries * prepared.wanted)
     engine = open_engine(config.engine, candidates=config.candidates, seed=config.seed)
     chats = [
         to_messages(prepared.task(prepared.clusters[position]))
-        for position in prepared.order[:tasks]
+        for position in order[:tasks]
     ]
     tokens = seconds = None
     if engine.count:

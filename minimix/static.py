@@ -40,7 +40,7 @@ class Bags:
         sparse = need("scipy.sparse")
         starts = np.concatenate([[0], np.cumsum(self.lengths)])
         ones = np.ones(len(self.ids), dtype=np.float32)
-        ids = self.ids.copy()  # they are sorted in their place, and pairs need the order of the text
+        ids = self.ids.copy()  # sorted below where they are, and pairs need the order of the text
         counts = sparse.csr_matrix((ones, ids, starts), shape=(len(self.lengths), width))
         counts.sum_duplicates()
         return counts

@@ -1,17 +1,20 @@
-"""Whose turn it is: clusters in the order of the plan, and what became of those that had theirs.
+"""Whose turn it is: clusters as the plan has them, and what became of those that had theirs.
 
 A cluster whose prompt the engine refuses, for it does not fit, is split, and its parts come next.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from minimix.cluster import split
 from minimix.config import DistillConfig
+from minimix.plan import plan
 from minimix.prepare import Prepared
 from minimix.prompt import part_text
 from minimix.records import Cluster, Fusion
+
+ROUND = 2
+"""A round is this part of all that was written before it: odds learnt from less change little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +22,10 @@ class Written:
     """What writing gave: `fusions` in the order of the plan, and why clusters gave none.
 
     `refused` and `rejected` go from a cluster's position to the reason, `left_out` from a row that
-    had a place in no part of its cluster; `unreached` lists the clusters whose turn never came;
-    `stopped` says why. `clusters` are those of the plan after `split` of them were split, each
-    part at a position of its own. `candidates` counts answers.
+    had a place in no part of its cluster; `unreached` lists the clusters whose turn never came, the
+    one worth most first; `stopped` says why. `turned` says of each cluster of the plan that had its
+    turn whether its fusion was accepted. `clusters` are those of the plan after `split` of them
+    were split, each part at a position of its own. `candidates` counts answers.
     """
 
     clusters: tuple[Cluster, ...]
@@ -29,6 +33,7 @@ class Written:
     refused: Mapping[int, str]
     rejected: Mapping[int, str]
     left_out: Mapping[int, str]
+    turned: Mapping[int, bool]
     unreached: tuple[int, ...]
     stopped: str
     candidates: int
@@ -54,46 +59,66 @@ class Judged:
 
 
 class Turns:
-    """The turns of one run. At most `tries` clusters are written for each fusion wanted."""
+    """The turns of one run, until enough is accepted or `tries` clusters per fusion are written.
+
+    An exhaustive run has neither end: every cluster has its turn.
+    """
 
     def __init__(self, prepared: Prepared, config: DistillConfig) -> None:
-        """Begin with the order of the plan."""
+        """Begin with nothing written."""
         self.prepared, self.cohort = prepared, config.cohort
-        self.waiting = deque(prepared.order)
-        self.limit = config.tries * prepared.wanted
+        every = len(prepared.clusters)
+        rows = len(prepared.samples)  # there are no more clusters than these, in however many parts
+        self.wanted = rows if config.exhaustive else prepared.wanted
+        self.limit = rows if config.exhaustive else config.tries * prepared.wanted
+        self.expected = -(-min(every, self.limit) // self.cohort)
+        self.parts: list[int] = []
+        self.turned: dict[int, bool] = {}
         self.fusions: list[Fusion] = []
         self.refused: dict[int, str] = {}
         self.rejected: dict[int, str] = {}
         self.left_out: dict[int, str] = {}
-        self.candidates = self.split = 0
+        self.cohorts = self.candidates = self.split = 0
 
     @property
-    def expected(self) -> int:
-        """How many cohorts there are at most where none is split."""
-        return -(-min(len(self.waiting), self.limit) // self.cohort)
+    def full(self) -> bool:
+        """Whether enough fusions are accepted."""
+        return len(self.fusions) >= self.wanted
 
-    def cohorts(self) -> Iterator[list[int]]:
-        """Yield the positions of the clusters to write together, until enough is accepted."""
-        while len(self.fusions) < self.prepared.wanted:
+    def rounds(self) -> Iterator[list[list[int]]]:
+        """Yield the clusters to write before the next look at the plan, by position, in cohorts.
+
+        A round hangs on outcomes of earlier rounds alone, so its cohorts can be written together.
+        """
+        while not self.full:
+            waiting = self._waiting()
             left = self.limit - len(self.fusions) - len(self.refused) - len(self.rejected)
-            count = min(self.cohort, left, len(self.waiting))
-            if not count:
+            size = self.cohort * max(1, self.cohorts // ROUND)
+            here = waiting[: min(size, left)]
+            if not here:
                 return
-            yield [self.waiting.popleft() for _ in range(count)]
+            yield [here[n : n + self.cohort] for n in range(0, len(here), self.cohort)]
+
+    def _waiting(self) -> list[int]:
+        """Return who had no turn: parts of what was split, then the clusters of the plan."""
+        return [*self.parts, *plan(self.prepared.outlook, self.turned)]
 
     def end(self, cohort: Sequence[int], outcomes: Sequence[Judged], *, candidates: int) -> None:
         """Note the outcome of each cluster of a cohort that `candidates` answers were given for."""
+        self.cohorts += 1
         self.candidates += candidates
-        parts: list[int] = []
+        self.parts = [position for position in self.parts if position not in cohort]
+        planned = len(self.prepared.outlook.rating)
         for position, judged in zip(cohort, outcomes, strict=True):
+            if position < planned:  # a first part has the position of the whole, which had its turn
+                self.turned.setdefault(position, judged.fusion is not None)
             if judged.fusion:
                 self.fusions.append(judged.fusion)
                 continue
-            found = self._split(position, judged.reason) if judged.unfit else []
-            parts += found
-            if not found:
+            parts = self._split(position, judged.reason) if judged.unfit else []
+            self.parts += parts
+            if not parts:
                 (self.refused if judged.refused else self.rejected)[position] = judged.reason
-        self.waiting.extendleft(reversed(parts))
 
     def _split(self, position: int, reason: str) -> list[int]:
         """Return the positions of a cluster's parts, none for a pair, which has none."""
@@ -119,8 +144,9 @@ class Turns:
             refused=self.refused,
             rejected=self.rejected,
             left_out=self.left_out,
-            unreached=tuple(self.waiting),
-            stopped=_why_stopped(self.prepared.wanted, len(self.fusions)),
+            turned=self.turned,
+            unreached=tuple(self._waiting()),
+            stopped=_why_stopped(self.wanted, len(self.fusions)),
             candidates=self.candidates,
             split=self.split,
         )

@@ -9,7 +9,7 @@ from minimix.cluster import group_similar, similarity_floor
 from minimix.dedupe import drop_exact_copies, drop_near_copies
 from minimix.errors import DataError
 from minimix.neighbours import EXACT_BELOW, nearest, nearest_in
-from minimix.plan import plan
+from minimix.plan import Outlook, odds, outlook, plan
 from minimix.rarity import rarity, scaled
 from minimix.records import Cluster, Place, Sample, Vectors
 from minimix.threads import spread
@@ -185,9 +185,52 @@ def test_the_floor_lies_above_unrelated_pairs_and_related_ones_do_not_raise_it()
     assert similarity_floor(twins, seed=0) == pytest.approx(alone, abs=0.05)
 
 
-def test_the_plan_puts_what_is_nearly_good_and_alike_first():
-    clusters = [Cluster((0, 1), 0.6), Cluster((2, 3), 0.9), Cluster((4, 5, 6), 0.5)]
-    ratings = np.array([1, 1, 1, 1, 2, 2, 2], dtype=np.float32)
-    assert plan(clusters, ratings, [False] * 3) == [2, 1, 0]
-    assert plan(clusters, ratings, [False, False, True]) == [1, 0, 2]
-    assert plan([], ratings, []) == []
+MARS = [sample("When did Mars form?", "Long ago."), sample("When did Mars form?", "4.5 Gyr ago.")]
+MIXED = [sample("When did Mars form?", "Long ago."), sample("Who baked this bread?", "A baker.")]
+PAIRS = [Cluster((0, 1), 0.6), Cluster((2, 3), 0.6)]
+
+
+def known(samples, rarity, ratings):
+    one, two = (np.array(numbers, dtype=np.float32) for numbers in (rarity, ratings))
+    return outlook(PAIRS, samples, rarity=one, ratings=two)
+
+
+def test_the_plan_puts_rows_that_ask_the_same_first():
+    assert plan(known([*MIXED, *MARS], [0.5] * 4, [2] * 4), {}) == [1, 0]
+    assert plan(known([*MARS, *MIXED], [0.5] * 4, [2] * 4), {}) == [0, 1]
+
+
+def test_the_plan_puts_the_rarer_and_the_better_rated_of_equals_first():
+    assert plan(known([*MARS, *MARS], [0.5, 0.5, 0.6, 0.6], [2] * 4), {}) == [1, 0]
+    assert plan(known([*MARS, *MARS], [0.5] * 4, [1, 2, 1, 3]), {}) == [1, 0]
+    assert plan(known([*MARS, *MARS], [0.5] * 4, [2] * 4), {}) == [0, 1]
+
+
+def test_a_cluster_that_had_its_turn_is_in_the_plan_no_more():
+    assert plan(known([*MARS, *MARS], [0.5] * 4, [2] * 4), {0: True}) == [1]
+
+
+def test_without_clusters_there_is_nothing_to_plan():
+    nothing = outlook([], MARS, rarity=np.zeros(2), ratings=np.zeros(2))
+    assert plan(nothing, {}) == []
+    assert odds(nothing, {}).tolist() == []
+
+
+def test_odds_begin_near_two_in_ten_and_learn_what_is_accepted():
+    rng = np.random.default_rng(0)
+    signs = np.column_stack([np.ones(400), rng.standard_normal((400, 5))])
+    flat = np.ones(400, dtype=np.float32)
+    seen = Outlook(flat, flat, signs)
+    assert odds(seen, {}).mean() == pytest.approx(0.2, abs=0.03)
+    short = signs[:, 4] < 0  # this distiller manages clusters of few words, whatever they ask
+    learnt = odds(seen, {row: bool(short[row]) for row in range(100)})
+    assert learnt[100:][short[100:]].mean() > 0.8
+    assert learnt[100:][~short[100:]].mean() < 0.25
+
+
+def test_odds_stay_between_0_and_1_where_nothing_at_all_is_accepted():
+    signs = np.column_stack([np.ones(50), np.zeros((50, 5))])
+    flat = np.ones(50, dtype=np.float32)
+    learnt = odds(Outlook(flat, flat, signs), dict.fromkeys(range(40), False))
+    assert (learnt > 0).all()
+    assert (learnt < 0.02).all()

@@ -15,7 +15,7 @@ from minimix.records import Audit, Draft, Embed, Sample
 
 VERSION = "3"
 LONGEST_LIST = 40
-__all__ = ["VERSION", "audit", "distinct_trigrams"]
+__all__ = ["VERSION", "asks", "audit", "distinct_trigrams"]
 
 
 def audit(draft: Draft, sources: Sequence[Sample], *, embed: Embed | None = None) -> Audit:
@@ -49,6 +49,11 @@ def audit(draft: Draft, sources: Sequence[Sample], *, embed: Embed | None = None
         unsupported=_first([*facts.unsupported(match), *_new_statements(match)]),
         changed=_first(changed),
     )
+
+
+def asks(prompt: str, question: str) -> float:
+    """Return the share 0..1 of a question that `prompt` asks too; `Audit.asked` is the least."""
+    return _asked(read(prompt), read(question))
 
 
 def _lost_statements(match: Match, response: str, embed: Embed | None) -> list[str]:

@@ -46,6 +46,12 @@ from minimix.cli.bar import tell, watch
     help="Clusters written at most per fusion wanted.",
 )
 @click.option(
+    "--exhaustive",
+    is_flag=True,
+    default=options.RUN.exhaustive,
+    help="Write every cluster, and choose among all fusions; the plan gets near that for a part.",
+)
+@click.option(
     "--cohort",
     default=options.RUN.cohort,
     type=click.IntRange(1),
