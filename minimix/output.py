@@ -14,6 +14,7 @@ from minimix.distill import Distilled
 from minimix.extras import need
 from minimix.formats import write_row
 from minimix.ledger import contamination, drop, provenance
+from minimix.plan import by_worth, describe
 from minimix.pool import Pool
 from minimix.rating.trust import compare, in_words
 from minimix.records import Models, Rater
@@ -27,6 +28,8 @@ REPORT = "report.html"
 CARD = "README.md"
 RUN = "run.yaml"
 DEFAULTS = DistillConfig().flat()
+GROUPS, SKIPPED = 5, 20
+"""Groups of the plan, and skipped clusters, that the report shows."""
 PACKAGES = ("llama-cpp-python", "sentence-transformers", "torch", "numpy")
 
 
@@ -115,12 +118,21 @@ def _report(result: Distilled, name: str, trust: Sequence[str], settings: Mappin
         for entry in result.entries
         if entry.fusion
     ]
+    written, outlook = result.written, prepared.outlook
+    skipped = [number for number in written.unreached if number < len(outlook.rating)][:SKIPPED]
+    few = describe(outlook, written.turned, [[number] for number in skipped])
+    fifths = by_worth(outlook, written.turned, groups=GROUPS)
     page = Page(
         title=name,
         counts=result.counts,
         notes=result.notes,
         trust=trust,
         fusions=fusions,
+        plan=describe(outlook, written.turned, fifths),
+        skipped=[
+            (one, prepared.sources(prepared.clusters[number]))
+            for one, number in zip(few, skipped, strict=True)
+        ],
         matches=result.matches,
         dropped=result.dropped,
         settings=settings,

@@ -91,12 +91,61 @@ def _share(signs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return share
 
 
+def worth(outlook: Outlook, turned: Mapping[int, bool]) -> np.ndarray:
+    """Return what writing each cluster can be expected to add: (n,).
+
+    The odds of a fusion times its gain: the best source's rating, times rarity to the sixth power.
+    """
+    gain = outlook.rating * outlook.rarity.astype(np.float64) ** RARE
+    expected: np.ndarray = odds(outlook, turned) * gain
+    return expected
+
+
 def plan(outlook: Outlook, turned: Mapping[int, bool]) -> list[int]:
     """Return the positions of the clusters that had no turn, the one worth most first.
 
-    Worth is the odds of a fusion times its gain: the best source's rating, and its rarity to the
-    sixth power. Equal ones go by position.
+    Equal ones go by position.
     """
-    worth = odds(outlook, turned) * outlook.rating * outlook.rarity.astype(np.float64) ** RARE
-    waiting = [position for position in range(len(worth)) if position not in turned]
-    return sorted(waiting, key=lambda position: (-worth[position], position))
+    expected = worth(outlook, turned)
+    waiting = [position for position in range(len(expected)) if position not in turned]
+    return sorted(waiting, key=lambda position: (-expected[position], position))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Clusters of like worth: how many, and the means of their odds, ratings and rarity.
+
+    `written` had their turn, and `accepted` fusions came of them.
+    """
+
+    clusters: int
+    odds: float
+    rating: float
+    rarity: float
+    written: int
+    accepted: int
+
+
+def describe(
+    outlook: Outlook, turned: Mapping[int, bool], groups: Sequence[Sequence[int]]
+) -> list[Group]:
+    """Return what is known of groups of clusters, by their positions; none may be empty."""
+    likely = odds(outlook, turned)
+    return [
+        Group(
+            clusters=len(rows),
+            odds=float(likely[rows].mean()),
+            rating=float(outlook.rating[rows].mean()),
+            rarity=float(outlook.rarity[rows].mean()),
+            written=sum(row in turned for row in rows),
+            accepted=sum(turned.get(row, False) for row in rows),
+        )
+        for rows in map(list, groups)
+    ]
+
+
+def by_worth(outlook: Outlook, turned: Mapping[int, bool], *, groups: int) -> list[list[int]]:
+    """Return all positions in `groups` of like size, those worth most first; none is empty."""
+    expected = worth(outlook, turned)
+    order = np.lexsort((np.arange(len(expected)), -expected))
+    return [rows.tolist() for rows in np.array_split(order, groups) if len(rows)]

@@ -12,7 +12,7 @@ from minimix.accounting import account
 from minimix.errors import AccountingError, DataError, ModelError
 from minimix.files import stem
 from minimix.prompt import parts_of
-from minimix.records import Answer, Dropped, Entry, Models, Place, Rater
+from minimix.records import Answer, Dropped, Entry, Models, Place, Rater, Sample
 from tests.fakes import CONFIG, TOPICS, engine, models, near_rows, pool, run, sample
 
 
@@ -168,6 +168,43 @@ def test_a_run_stopped_amid_split_clusters_goes_on_to_the_same_end(tmp_path):
         resumed = run(folder, near_rows(15), config, fitting(2, later))
         assert (resumed.entries, resumed.dropped) == (whole.entries, whole.dropped)
         assert sum(calls) + sum(later) == whole.counts["split"] + whole.counts["tried"]
+
+
+def test_an_exhaustive_run_writes_every_cluster_and_keeps_to_the_budget(tmp_path):
+    config = replace(CONFIG, budget="1", cohort=1)
+    whole = run(tmp_path / "whole", near_rows(12), replace(config, exhaustive=True))
+    planned = run(tmp_path / "planned", near_rows(12), config)
+    assert whole.counts["tried"] == whole.counts["clusters"] > planned.counts["tried"] == 1
+    assert whole.counts["final"] == planned.counts["final"] == 1
+    assert not [drop for drop in whole.dropped if drop.stage == "plan"]
+
+
+def together(use: Models, asked: list[int]) -> Models:
+    """Return models whose engine is given all cohorts of a round, and notes how many."""
+
+    def cohorts(rounds):
+        asked.append(len(rounds))
+        return map(use.engine.generate, rounds)
+
+    return replace(use, engine=replace(use.engine, cohorts=cohorts))
+
+
+def many_rows() -> list[Sample]:
+    """Rows of 40 subjects, three of each."""
+    return [
+        sample(f"Tell me about subject {n % 40}", f"It is number {n} of {n % 40}.", n + 1)
+        for n in range(120)
+    ]
+
+
+def test_cohorts_written_together_give_what_they_give_one_by_one(tmp_path):
+    config = replace(CONFIG, budget="15", cohort=1, min_similarity=0.9)
+    asked: list[int] = []
+    one_by_one = run(tmp_path / "one", many_rows(), config)
+    at_once = run(tmp_path / "many", many_rows(), config, together(models(), asked))
+    assert (one_by_one.entries, one_by_one.dropped) == (at_once.entries, at_once.dropped)
+    assert one_by_one.counts == at_once.counts
+    assert asked[:6] == [1, 1, 1, 1, 2, 3]
 
 
 def test_what_a_server_fails_to_answer_is_not_split(tmp_path):

@@ -9,7 +9,7 @@ from minimix.cluster import group_similar, similarity_floor
 from minimix.dedupe import drop_exact_copies, drop_near_copies
 from minimix.errors import DataError
 from minimix.neighbours import EXACT_BELOW, nearest, nearest_in
-from minimix.plan import Outlook, odds, outlook, plan
+from minimix.plan import Outlook, by_worth, describe, odds, outlook, plan
 from minimix.rarity import rarity, scaled
 from minimix.records import Cluster, Place, Sample, Vectors
 from minimix.threads import spread
@@ -190,7 +190,7 @@ MIXED = [sample("When did Mars form?", "Long ago."), sample("Who baked this brea
 PAIRS = [Cluster((0, 1), 0.6), Cluster((2, 3), 0.6)]
 
 
-def known(samples, rarity, ratings):
+def known(samples: list[Sample], rarity: list[float], ratings: list[float]) -> Outlook:
     one, two = (np.array(numbers, dtype=np.float32) for numbers in (rarity, ratings))
     return outlook(PAIRS, samples, rarity=one, ratings=two)
 
@@ -211,7 +211,8 @@ def test_a_cluster_that_had_its_turn_is_in_the_plan_no_more():
 
 
 def test_without_clusters_there_is_nothing_to_plan():
-    nothing = outlook([], MARS, rarity=np.zeros(2), ratings=np.zeros(2))
+    none = np.zeros(2, dtype=np.float32)
+    nothing = outlook([], MARS, rarity=none, ratings=none)
     assert plan(nothing, {}) == []
     assert odds(nothing, {}).tolist() == []
 
@@ -234,3 +235,15 @@ def test_odds_stay_between_0_and_1_where_nothing_at_all_is_accepted():
     learnt = odds(Outlook(flat, flat, signs), dict.fromkeys(range(40), False))
     assert (learnt > 0).all()
     assert (learnt < 0.02).all()
+
+
+def test_groups_of_the_plan_go_by_worth_and_say_what_became_of_them():
+    seen = known([*MIXED, *MARS], [0.5, 0.5, 0.7, 0.9], [1, 2, 3, 2])
+    groups = by_worth(seen, {1: True}, groups=5)
+    assert groups == [[1], [0]]
+    best, other = describe(seen, {1: True}, groups)
+    assert (best.clusters, best.written, best.accepted) == (1, 1, 1)
+    assert best.rating == 3.0
+    assert best.rarity == pytest.approx(0.8)
+    assert (other.written, other.accepted, other.rating) == (0, 0, 2.0)
+    assert other.odds < best.odds

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from minimix.contamination import Match
+from minimix.plan import Group
 from minimix.records import Audit, Dropped, Entry, Fusion, Place, Reward, Sample
 from minimix.report import Page, render
 
@@ -20,6 +21,8 @@ def page() -> str:
         notes=["<note>"],
         trust=["<trust>"],
         fusions=[(Entry(sample, "fusion", 4.0, 0.5, fusion), [sample, sample])],
+        plan=[Group(2, 0.25, 3.5, 0.5, 1, 1)],
+        skipped=[(Group(1, 0.125, 3.25, 0.5, 0, 0), [sample])],
         matches=[Match(sample, PLACE, "near", 0.5)],
         dropped=[Dropped(PLACE, "judge", "<reason>")],
         settings={"<name>": "<value>"},
@@ -30,7 +33,7 @@ def page() -> str:
 def test_text_from_data_is_escaped_wherever_it_stands():
     found = page()
     assert "<script" not in found
-    assert found.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 6
+    assert found.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7
     escaped = (
         "&lt;b&gt;lost",
         "&lt;trust&gt;",
@@ -51,3 +54,9 @@ def test_the_page_asks_nobody_for_anything():
     assert "default-src 'none'" in found
     assert "http" not in found.replace("http-equiv", "")
     assert "src=" not in found
+
+
+def test_the_plan_and_what_it_skipped_are_shown():
+    found = page()
+    assert '<td class="n">25 %</td><td class="n">3.50</td>' in found
+    assert '<td class="n">12 %</td><td class="n">3.25</td>' in found

@@ -8,6 +8,7 @@ from typing import Any
 
 from minimix.contamination import Match
 from minimix.extras import need
+from minimix.plan import Group
 from minimix.records import Cluster, Dropped, Entry, Sample
 
 TEMPLATE = Path(__file__).parent / "report.html.jinja"
@@ -18,8 +19,9 @@ REASONS = 40
 class Page:
     """What the report shows; each of `fusions` comes with its source samples.
 
-    `trust` says line by line how far the ratings can be trusted; `settings` are the lines at the
-    foot: settings, model, versions, times.
+    `plan` are all clusters by worth, `skipped` some of those without a turn, each a group of
+    its own, with its samples. `trust` says line by line how far the ratings can be trusted;
+    `settings` are the lines at the foot: settings, model, versions, times.
     """
 
     title: str
@@ -27,6 +29,8 @@ class Page:
     notes: Sequence[str]
     trust: Sequence[str]
     fusions: Sequence[tuple[Entry, Sequence[Sample]]]
+    plan: Sequence[Group]
+    skipped: Sequence[tuple[Group, Sequence[Sample]]]
     matches: Sequence[Match]
     dropped: Sequence[Dropped]
     settings: Mapping[str, Any]
