@@ -155,10 +155,7 @@ def estimate(
     order = prepared.order
     tasks = len(order) if config.exhaustive else min(len(order), config.tries * prepared.wanted)
     engine = open_engine(config.engine, candidates=config.candidates, seed=config.seed)
-    chats = [
-        to_messages(prepared.task(prepared.clusters[position]))
-        for position in order[:tasks]
-    ]
+    chats = [to_messages(prepared.task(prepared.clusters[position])) for position in order[:tasks]]
     tokens = seconds = None
     if engine.count:
         tokens = sum(map(engine.count, chats))
