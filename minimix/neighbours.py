@@ -19,10 +19,14 @@ EXACT_BELOW = 8_000
 BLOCK = 2_048
 SEARCH = 8_192
 """Rows at a time that are compared with all, and that are looked for in cells."""
+COSINES = 2**26
+"""Of a block at most, a quarter of a gigabyte for each processor."""
 CELLS = 3.0
 """Cells for the root of the rows: a row's time is then spent evenly on centres and on rows."""
 PROBES = 32
 """Cells that a row looks into; 0.95 to 0.99 of the ten nearest are found there (docs/scale.md)."""
+FIRST = 2
+"""Of these, those that are looked through for the nearest before the others are."""
 SAMPLE, ROUNDS = 32, 6
 """Rows for each centre that k-means sees, and its rounds: more find no more neighbours."""
 NOBODY = np.float32(-2.0)
@@ -59,16 +63,18 @@ def nearest_in(
     if len(embeddings) < count + skip_self:
         raise DataError(f"{count} neighbours: found only {len(embeddings)} rows")
 
+    rows = max(1, min(BLOCK, COSINES // max(1, len(embeddings))))
+
     def search(start: int) -> tuple[Rows, Vectors]:
-        block = queries[start : start + BLOCK] @ embeddings.T
+        block = queries[start : start + rows] @ embeddings.T
         if skip_self:
             block[np.arange(len(block)), start + np.arange(len(block))] = NOBODY
         return _highest(block, count)
 
-    found = list(spread(search, range(0, len(queries), BLOCK)))
+    found = list(spread(search, range(0, len(queries), rows)))
     if not found:
         return np.zeros((0, count), dtype=np.intp), np.zeros((0, count), dtype=np.float32)
-    return np.concatenate([rows for rows, _ in found]), np.concatenate([cos for _, cos in found])
+    return np.concatenate([near for near, _ in found]), np.concatenate([cos for _, cos in found])
 
 
 @dataclass(frozen=True)
@@ -80,24 +86,45 @@ class _Cells:
     starts: Rows
 
     def search(self, embeddings: Vectors, queries: Rows, count: int) -> tuple[Rows, Vectors]:
-        """Return the nearest rows of each query, and their cosines, among those it looks at."""
+        """Return the nearest rows of each query, and their cosines, among those it looks at.
+
+        The nearest few cells hold most of them, and say how near a row of the others has to be.
+        """
         vectors = embeddings[queries]
         # no cell is empty, so these hold more rows than are wanted
         probed = min(max(PROBES, count + 1), len(self.centres))
         probes, _ = _highest(vectors @ self.centres.T, probed)
-        best = np.full((len(queries), probes.shape[1], count), NOBODY, dtype=np.float32)
-        labels = np.zeros(best.shape, dtype=np.intp)
-        for cell, (asking, place) in self._asked(probes):
+        rows, best = self._best(embeddings, queries, probes[:, :FIRST], count)
+        found = [(np.repeat(np.arange(len(queries)), best.shape[1]), rows.ravel(), best.ravel())]
+        least = np.partition(best, -count, axis=1)[:, -count]
+        for cell, (asking, _) in self._asked(probes[:, FIRST:]):
             members = self.rows[self.starts[cell] : self.starts[cell + 1]]
             block = vectors[asking] @ embeddings[members].T
+            here, there = np.nonzero(block >= least[asking, None])
+            found.append((asking[here], members[there], block[here, there]))
+        asked, near, cosines = map(np.concatenate, zip(*found, strict=True))
+        other = near != queries[asked]
+        asked, near, cosines = asked[other], near[other], cosines[other]
+        return _first(asked, near, cosines, (len(queries), count))
+
+    def _best(
+        self, embeddings: Vectors, queries: Rows, probes: Rows, count: int
+    ) -> tuple[Rows, Vectors]:
+        """Return `count` rows of each cell that a query looks into, and their cosines.
+
+        Both are (n, cells x count), in no order; what a small cell lacks is the query itself.
+        """
+        best = np.full((*probes.shape, count), NOBODY, dtype=np.float32)
+        rows = np.broadcast_to(queries[:, None, None], best.shape).copy()
+        for cell, (asking, place) in self._asked(probes):
+            members = self.rows[self.starts[cell] : self.starts[cell + 1]]
+            block = embeddings[queries[asking]] @ embeddings[members].T
             block[queries[asking][:, None] == members] = NOBODY
             width = min(count, len(members))
             top = np.argpartition(-block, width - 1, axis=1)[:, :width]
             best[asking, place, :width] = np.take_along_axis(block, top, axis=1)
-            labels[asking, place, :width] = members[top]
-        flat, named = best.reshape(len(queries), -1), labels.reshape(len(queries), -1)
-        order = np.lexsort((named, -flat), axis=1)[:, :count]  # equal cosines by row number
-        return np.take_along_axis(named, order, axis=1), np.take_along_axis(flat, order, axis=1)
+            rows[asking, place, :width] = members[top]
+        return rows.reshape(len(queries), -1), best.reshape(len(queries), -1)
 
     def _asked(self, probes: Rows) -> Iterator[tuple[int, tuple[Rows, Rows]]]:
         """Yield each cell that is asked, with who asks it: query and the place of its probe."""
@@ -143,10 +170,19 @@ def _highest(block: Vectors, count: int) -> tuple[Rows, Vectors]:
 
     Equal values go by column.
     """
-    top = np.sort(np.argpartition(-block, count - 1, axis=1)[:, :count], axis=1)
-    last = np.take_along_axis(block, top, axis=1).min(axis=1, keepdims=True)
-    for row in np.flatnonzero((block >= last).sum(axis=1) > count):  # which of equals is no chance
-        top[row] = np.sort(np.argsort(-block[row], kind="stable")[:count])
-    values = np.take_along_axis(block, top, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(top, order, axis=1), np.take_along_axis(values, order, axis=1)
+    least = np.partition(block, -count, axis=1)[:, -count, None]
+    here, there = np.nonzero(block >= least)
+    return _first(here, there, block[here, there], (len(block), count))
+
+
+def _first(
+    owners: Rows, columns: Rows, values: Vectors, shape: tuple[int, int]
+) -> tuple[Rows, Vectors]:
+    """Return, of values in any order, the highest of each owner with their columns.
+
+    Both are of `shape`: owners, and how many of each, who has as many or more.
+    """
+    order = np.lexsort((columns, -values, owners))  # equal values by column
+    ends = np.cumsum(np.bincount(owners, minlength=shape[0]))
+    chosen = order[np.concatenate([[0], ends[:-1]])[:, None] + np.arange(shape[1])]
+    return columns[chosen], values[chosen]
