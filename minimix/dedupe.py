@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minimix.neighbours import nearest
-from minimix.records import Dropped, Sample, Vectors
+from minimix.neighbours import nearest, nearest_in
+from minimix.records import Dropped, Rows, Sample, Vectors
 from minimix.spool import subset
 
 NEIGHBOURS = 10
@@ -46,44 +46,61 @@ def drop_near_copies(
     `embeddings` is (n, d), row for row with `samples`. Rows whose numbers, system prompts or kinds
     differ are no copies, however near: two sums that differ in one figure teach different things.
     """
-    rows = np.arange(len(samples))
+    if len(samples) < 2:
+        return list(range(len(samples))), []
+    kept = asking = np.arange(len(samples))
+    found = nearest(embeddings, count=min(NEIGHBOURS, len(samples) - 1), seed=seed)
     dropped: list[Dropped] = []
-    hidden = True
-    while hidden and len(rows) > 1:
-        here = subset(samples, rows)
-        copies, hidden = _near_copies(here, embeddings[rows], min_similarity, seed)
+    while len(asking):
+        copies, asking = _near_copies(samples, asking, *found, min_similarity)
         for copy, (of, cosine) in sorted(copies.items()):
-            reason = f"{here[of].place} is as good ({cosine:.3f})"
-            dropped.append(Dropped(here[copy].place, "near copy", reason))
-        rows = np.delete(rows, list(copies))
-    return rows.tolist(), dropped
+            reason = f"{samples[of].place} is as good ({cosine:.3f})"
+            dropped.append(Dropped(samples[copy].place, "near copy", reason))
+        kept = np.setdiff1d(kept, list(copies))
+        found = _others(embeddings, asking, kept)
+    return kept.tolist(), dropped
+
+
+def _others(embeddings: Vectors, asking: Rows, kept: Rows) -> tuple[Rows, Vectors]:
+    """Return the nearest of the rows `kept` to each one of them that asks, but itself; exactly."""
+    count = min(NEIGHBOURS + 1, len(kept))
+    places, cosines = nearest_in(embeddings[asking], embeddings[kept], count=count)
+    own = kept[places] == asking[:, None]
+    own[~own.any(axis=1), -1] = True  # its twins came first
+    shape = (len(asking), count - 1)
+    return kept[places][~own].reshape(shape), cosines[~own].reshape(shape)
 
 
 def _near_copies(
-    samples: Sequence[Sample], embeddings: Vectors, min_similarity: float, seed: int
-) -> tuple[dict[int, tuple[int, float]], bool]:
+    samples: Sequence[Sample],
+    asking: Rows,
+    rows: Rows,
+    cosines: Vectors,
+    min_similarity: float,
+) -> tuple[dict[int, tuple[int, float]], Rows]:
     """Return the rows that copy a neighbour, each with the row that stays and their cosine.
 
-    And whether a row that stays may have more of them: all its neighbours were near, and some went.
+    `rows` and `cosines` (m, k) are the neighbours of the m rows `asking`. And those of them that
+    stay but may have more copies: all of their neighbours were near, and some of these went.
     """
-    rows, cosines = nearest(embeddings, count=min(NEIGHBOURS, len(samples) - 1), seed=seed)
     close = cosines >= min_similarity
-    near = np.union1d(np.flatnonzero(close.any(axis=1)), rows[close])
+    near = np.union1d(asking[close.any(axis=1)], rows[close])
     seen = dict(zip(near.tolist(), map(_seen, subset(samples, near)), strict=True))
     worth = {row: (*one.worth, -row) for row, one in seen.items()}
+    places = {row: place for place, row in enumerate(asking.tolist()) if row in worth}
     copies: dict[int, tuple[int, float]] = {}
-    for row in sorted(seen, key=worth.__getitem__, reverse=True):
+    for row in sorted(places, key=worth.__getitem__, reverse=True):
         if row in copies:
             continue
-        others = zip(rows[row][close[row]].tolist(), cosines[row][close[row]].tolist(), strict=True)
-        for other, cosine in others:
+        place = places[row]
+        others = rows[place][close[place]].tolist()
+        for other, cosine in zip(others, cosines[place][close[place]].tolist(), strict=True):
             worse = worth[other] < worth[row] and other not in copies
             if worse and seen[other].marks == seen[row].marks:
                 copies[other] = (row, cosine)
-    full = np.flatnonzero(close.all(axis=1)).tolist()
-    return copies, any(
-        row not in copies and not copies.keys().isdisjoint(rows[row]) for row in full
-    )
+    gone = np.isin(rows, list(copies)).any(axis=1)
+    stays = ~np.isin(asking, list(copies))
+    return copies, asking[close.all(axis=1) & gone & stays]
 
 
 @dataclass(frozen=True, slots=True)
