@@ -22,11 +22,12 @@ import numpy as np
 
 from minimix import static
 from minimix.cluster import group_similar, similarity_floor
+from minimix.columns import Columns
 from minimix.config import HIGH, MINILM, STATIC, DistillConfig
 from minimix.dedupe import drop_exact_copies, drop_near_copies
 from minimix.embed import STATIC_FROM, load_embedder
 from minimix.output import versions
-from minimix.pool import Ratings, read_pool
+from minimix.pool import read_pool
 from minimix.records import Cluster, Embed, Sample, Vectors
 
 SEED = 42
@@ -159,8 +160,8 @@ def main() -> None:
     options.add_argument("--rating-field", default="score_gpt4o_mini", help="of 0 to 5")
     options.add_argument("--quick", action="store_true")
     given = options.parse_args()
-    scale = Ratings(field=given.rating_field, low=0, high=5)
-    rows = list(read_pool(given.rated, ratings=scale).samples)
+    scale = Columns(rating=given.rating_field, low=0, high=5)
+    rows = list(read_pool(given.rated, columns=scale).samples)
     rows = [rows[row] for row in drop_exact_copies(rows)[0]]
     low = [row for row in rows if row.rating is not None and row.rating < HIGH]
     low = low[:QUICK] if given.quick else low

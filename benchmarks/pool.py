@@ -7,7 +7,7 @@ size is one run of the command in a process of its own, with the static embedder
 engine, so that what is timed is everything but generation: reading, copies, embedding, rating,
 clusters, plan, audit, selection and the ledgers. Memory is the most that the process held.
 Progress goes to stderr, one JSON object is the last line of stdout, and a figure that misses its
-bar gives exit status 1.
+bar gives exit status 1. `--plot` draws the growth into docs/pool_growth.svg.
 """
 
 import argparse
@@ -18,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 from pool_rows import write
 
 from minimix.output import versions
@@ -29,6 +31,7 @@ SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 QUICK = (1_000, 3_000)
 MIDDLE, LARGEST = 300_000, 1_000_000
 MINUTES, GIGABYTES, MOST_GIGABYTES, GROWTH = 15, 4, 8, 4.0
+DOCS = Path(__file__).parents[1] / "docs"
 COMMAND = ("distill", "--model", "extract", "--embedder", "static", "--budget", "500", "--quiet")
 
 
@@ -66,12 +69,30 @@ def held(runs: dict[int, dict[str, float]]) -> dict[str, bool]:
     return holds
 
 
+def plot(runs: Sequence[Mapping[str, float]]) -> None:
+    """Draw seconds and memory by rows, and the line of an even growth through the middle one."""
+    plt.rcParams["svg.hashsalt"] = "minimix"
+    rows = [run["rows"] for run in runs]
+    figure, (time_axes, memory_axes) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    for name, label in (("wall_s", "wall"), ("cpu_s", "processors")):
+        time_axes.plot(rows, [run[name] for run in runs], "o-", label=label)
+    first = runs[len(runs) // 2]
+    even = [first["cpu_s"] * count / first["rows"] for count in rows]
+    time_axes.plot(rows, even, ":", color="gray", label="even growth")
+    time_axes.set(xscale="log", yscale="log", xlabel="rows", ylabel="seconds")
+    time_axes.legend()
+    memory_axes.plot(rows, [run["peak_mb"] / 1e3 for run in runs], "o-")
+    memory_axes.set(xscale="log", xlabel="rows", ylabel="most memory, GB", ylim=(0, None))
+    figure.savefig(DOCS / "pool_growth.svg", metadata={"Date": None})
+
+
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("folder", type=Path)
     options.add_argument("--quick", action="store_true")
     options.add_argument("--rows", type=int, nargs="+", default=SIZES)
+    options.add_argument("--plot", action="store_true")
     given = options.parse_args()
     runs = {}
     for rows in QUICK if given.quick else given.rows:
@@ -79,6 +100,8 @@ def main() -> None:
         shown = {name: round(value, 1) for name, value in runs[rows].items()}
         print(json.dumps(shown), file=sys.stderr, flush=True)
     holds = held(runs)
+    if given.plot:
+        plot(list(runs.values()))
     print(
         json.dumps(
             {

@@ -20,11 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from minimix.columns import Columns
 from minimix.embed import load_embedder
 from minimix.engines.bundled import ADAPTER, cache_folder
 from minimix.mixture.rule.folder import BuildConfig, build_tasks
 from minimix.mixture.tasks import TRAIN
-from minimix.pool import Ratings
 from minimix.train.convert import write_lora_gguf
 from minimix.train.grpo import grpo
 from minimix.train.settings import GrpoConfig, SftConfig, with_settings
@@ -47,7 +47,9 @@ EVERY_SFT: dict[str, dict[str, Any]] = {
 }
 GRPO: dict[str, dict[str, Any]] = {"cpu": {"rater": "learnt", "quality": "continuous"}}
 """The paper's kNN-Bayes sees no difference between a reference and a worse version of it."""
-BUILD = BuildConfig(per_kind=PER_KIND, ratings=Ratings(field="score", low=0, high=5), held_out=0.03)
+BUILD = BuildConfig(
+    per_kind=PER_KIND, columns=Columns(rating="score", low=0, high=5), held_out=0.03
+)
 
 
 def dolly(path: Path) -> Iterator[dict[str, Any]]:

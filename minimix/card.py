@@ -4,7 +4,7 @@ The same for the same run, byte for byte: it holds no time.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 CARD = """---
@@ -27,7 +27,7 @@ configs:
 | originals, rated 4 or higher | {originals:,} |
 | fusions of 2 to 5 low samples | {fusions:,} (of them rated 4 or higher: {high_fusions:,}) |
 | best sources, standing in for clusters without a good fusion | {best_sources:,} |
-
+{sources}
 Every row is traced to its source rows in `provenance.jsonl`; every other input row stands with
 its reason in `dropped.jsonl`.
 
@@ -54,10 +54,12 @@ def card(
     made_by: Mapping[str, str],
     notes: Sequence[str],
     settings: Mapping[str, Any],
+    sources: Sequence[tuple[str, Sequence[int]]] = (),
 ) -> str:
     """Return the card of a run.
 
-    `made_by` names version, model and rater; `settings` are those worth a reader's time.
+    `made_by` names version, model and rater; `settings` are those worth a reader's time. `sources`
+    are the samples read and the rows here of each source that the data name.
     """
     size = next((label for rows, label in SIZES if counts["final"] < rows), LARGEST)
     lines = "\n".join(f"- {key}: `{value}`" for key, value in settings.items())
@@ -70,4 +72,14 @@ def card(
         unchecked="" if counts["questions"] else UNCHECKED,
         notes="".join(f"- {note[:1].upper()}{note[1:]}.\n" for note in notes),
         settings=lines,
+        sources="".join(_sources(sources)),
     )
+
+
+def _sources(sources: Sequence[tuple[str, Sequence[int]]]) -> Iterator[str]:
+    """Yield the lines of a table; names are code, so that they mean nothing to Markdown."""
+    if sources:
+        yield "\n| source | samples | rows |\n|---|---|---|\n"
+    for name, (samples, rows) in sources:
+        code = name.replace("`", "'").replace("|", "\\|")
+        yield f"| `{code}` | {samples:,} | {rows:,} |\n"

@@ -19,6 +19,7 @@ MINILM, STATIC = "minilm", "static"
 LEARNT = "learnt"
 AUTO, ON, OFF = FLASH = ("auto", "on", "off")
 CACHE_TYPES = ("f16", "q8_0")
+LOCAL, RAY = EXECUTORS = ("local", "ray")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +83,14 @@ class DistillConfig:
 
     `budget` is rows or a share ("500", "3%"); `embedder` is auto, by the number of
     samples, minilm, static, a folder or a hub id; `mix` the share of fusions in the final set;
+    `source_field` names a row's source, None finds it, "none" is for no such field;
     `candidates` drafts a task; `min_similarity` the cosine floor of a cluster, None to set it
     from the data; `near_copy` the cosine from which a sample is a copy; `tries` the clusters
     written at most per fusion wanted, all there are where `exhaustive`; `cohort` tasks generated
     together from a clean context; `rater` is learnt, knn-bayes or a file that `minimix rate --fit`
     made; `length_neutral` rates as if all responses were of one length; `check_against` the sources
-    of evaluation questions that the final set is checked against.
+    of evaluation questions that the final set is checked against; `executor` is where it runs,
+    local or ray, which changes nothing of what comes out.
     """
 
     seed: int = 42
@@ -96,6 +99,7 @@ class DistillConfig:
     candidates: int = 3
     rating_field: str | None = None
     rating_range: tuple[float, float] | None = None
+    source_field: str | None = None
     max_bad: float = 0.05
     limit: int | None = None
     rater: str = LEARNT
@@ -109,12 +113,14 @@ class DistillConfig:
     format: str | None = None
     check_against: tuple[str, ...] = ()
     drop_contaminated: bool = False
+    executor: str = LOCAL
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a setting out of range."""
         _texts(self, "budget", "embedder", "rater")
         _flags(self, "length_neutral", "drop_contaminated", "exhaustive")
+        _one_of(self, "executor", EXECUTORS)
         _at_least(self, seed=0, candidates=1, tries=1, cohort=1)
         for name in ("mix", "max_bad", "near_copy"):
             _between(self, name, 0.0, 1.0)
@@ -122,6 +128,8 @@ class DistillConfig:
             raise ConfigError(f"limit: expected at least 1, found {self.limit}")
         if self.min_similarity is not None:
             _between(self, "min_similarity", -1.0, 1.0)
+        if not isinstance(self.source_field, str | None):
+            raise ConfigError(f"source_field: expected text, found {self.source_field!r}")
         if self.rating_range is not None and not _is_pair(self.rating_range):
             raise ConfigError(f"rating_range: expected LOW HIGH, found {self.rating_range!r}")
         if self.rating_range is not None and not self.rating_range[0] < self.rating_range[1]:
@@ -156,9 +164,10 @@ class DistillConfig:
             raise ConfigError(f"a setting is of the wrong type ({error})") from error
 
     def flat(self) -> dict[str, Any]:
-        """Return all settings under their flag names, as YAML can hold them; no password."""
+        """Return all settings of what comes out, as YAML can hold them; no password."""
         settings = asdict(self)
         engine = settings.pop("engine")
+        del settings["executor"]
         engine["base_url"] = [PASSWORD.sub("//", url) for url in engine["base_url"]]
         if settings["rating_range"] is not None:
             settings["rating_range"] = list(settings["rating_range"])

@@ -5,14 +5,12 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
-from weakref import finalize
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
@@ -108,49 +106,6 @@ def unwritable(path: Path, error: OSError) -> OutputError:
         f"{path}: cannot be written ({error.strerror or error}); "
         "mend that and start the same command again: finished work is kept"
     )
-
-
-class Unnamed:
-    """A file without a name: gone when nothing refers to it any more, or when the process ends."""
-
-    def __init__(self, folder: Path | None = None) -> None:
-        """Make one on the disk of `folder`; without, where the system keeps temporary files.
-
-        Raises OutputError, here and in `write`, where the disk does not take it.
-        """
-        try:
-            self._folder = folder or Path(tempfile.gettempdir())
-            with tempfile.TemporaryFile(dir=self._folder) as file:
-                self._number = os.dup(file.fileno())
-        except OSError as error:
-            raise unwritable(folder or Path("TMPDIR"), error) from error
-        finalize(self, os.close, self._number)
-
-    def write(self, data: bytes | bytearray) -> None:
-        """Put all of `data` behind what is there."""
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[os.write(self._number, rest) :]
-        except OSError as error:
-            raise unwritable(self._folder, error) from error
-
-    def read(self, size: int, start: int) -> bytes:
-        """Return `size` bytes from `start`; any number of threads may."""
-        return os.pread(self._number, size, start)
-
-    def open(self) -> IO[bytes]:
-        """Return the whole of it as a stream; what was written to the file stays there."""
-        os.lseek(self._number, 0, os.SEEK_SET)
-        return os.fdopen(os.dup(self._number), "rb")
-
-
-def on_disk(stream: IO[bytes], folder: Path | None = None) -> Unnamed:
-    """Return all the bytes of `stream` in a file, so that they can be read from anywhere."""
-    file = Unnamed(folder)
-    while block := stream.read(BLOCK_BYTES):
-        file.write(block)
-    return file
 
 
 def nearest_folder(path: Path) -> Path | None:

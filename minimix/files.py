@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from minimix.disk import BLOCK_BYTES, on_disk
+from minimix.disk import BLOCK_BYTES
 from minimix.errors import FormatError, brief
 from minimix.extras import need
 from minimix.kinds import BOM, READERS, SPACE, Record, read_csv, read_json, read_parquet, record
+from minimix.unnamed import on_disk
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 FIRST_BYTES = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -142,7 +143,7 @@ def _read_stdin(folder: Path | None) -> Iterator[Record]:
     """Yield records of bytes that have no name, told by how they begin."""
     file = on_disk(sys.stdin.buffer, folder)
     for first_bytes, codec in FIRST_BYTES.items():
-        if file.read(len(first_bytes), 0) == first_bytes:
+        if file.begins_with(first_bytes):
             with file.open() as packed:
                 file = on_disk(_decompressed(packed, codec), folder)
             break
@@ -151,7 +152,7 @@ def _read_stdin(folder: Path | None) -> Iterator[Record]:
     if not head:
         raise FormatError(f"{STDIN}: nothing came in")
     read = read_json if head in (b"[", b"{") else read_csv
-    if file.read(len(PARQUET_BYTES), 0) == PARQUET_BYTES:
+    if file.begins_with(PARQUET_BYTES):
         read = read_parquet
     with file.open() as data:
         yield from read(STDIN, data)

@@ -176,4 +176,11 @@ def _sample(draft: Draft, sources: Sequence[Sample]) -> Sample:
     places: tuple[Place, ...] = tuple(sample.place for sample in sources)
     first = sources[0]
     prompt = draft.prompt or first.instruction
-    return Sample(prompt, draft.response, places, system=first.system, kind=first.kind)
+    return Sample(
+        prompt,
+        draft.response,
+        places,
+        system=first.system,
+        kind=first.kind,
+        source=first.source,
+    )

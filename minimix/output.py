@@ -1,6 +1,7 @@
 """What a finished run leaves in its folder; each file whole, or not there."""
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from minimix.pool import Pool
 from minimix.rating.trust import compare, in_words
 from minimix.records import Models, Rater
 from minimix.report import Page, mean_similarity, render
+from minimix.sources import table
 
 TRAIN = "train.jsonl"
 PROVENANCE = "provenance.jsonl"
@@ -65,7 +67,14 @@ def write_output(
     rater = f"'{field}' in the data, the rest from {rater}" if field else rater
     made_by = {"version": __version__, "model": engine.name, "rater": rater}
     told = {key: value for key, value in settings.items() if _worth_telling(key, value)}
-    text = card(result.counts, name=name, made_by=made_by, notes=result.notes, settings=told)
+    text = card(
+        result.counts,
+        name=name,
+        made_by=made_by,
+        notes=result.notes,
+        settings=told,
+        sources=_by_source(result, pool),
+    )
     with atomic(folder / CARD) as file:
         file.write(text)
     run: dict[str, Any] = {
@@ -81,7 +90,20 @@ def write_output(
         need("yaml").safe_dump(run, file, sort_keys=False, allow_unicode=True)
     with atomic(folder / REPORT) as file:
         trust = _trust(result, pool, models.rater)
-        file.write(_report(result, name, trust, {**settings, **_facts(result, run)}))
+        facts = {**_facts(result, run), **_source_facts(result, pool)}
+        file.write(_report(result, name, trust, {**settings, **facts}))
+
+
+def _by_source(result: Distilled, pool: Pool) -> list[tuple[str, list[int]]]:
+    """Return samples read and rows of the final set by source; nothing where the data name none."""
+    rows = Counter(entry.sample.source for entry in result.entries)
+    return table({name: (read, rows[name]) for name, read in pool.sources.items()})
+
+
+def _source_facts(result: Distilled, pool: Pool) -> dict[str, str]:
+    lines = [f"{name}: {read:,}, {rows:,}" for name, (read, rows) in _by_source(result, pool)]
+    title = f"samples and rows by '{pool.source_field}'"
+    return {title: "; ".join(lines)} if lines else {}
 
 
 def _write_matches(result: Distilled, path: Path, *, removed: bool) -> None:

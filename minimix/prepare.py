@@ -130,8 +130,9 @@ def _clusters(
     floor = config.min_similarity
     if floor is None:
         floor = similarity_floor(vectors, seed=config.seed)
-    named: dict[tuple[str, str], int] = {}  # numbers for system prompts, which may be long
-    groups = [named.setdefault((s.kind, s.system), len(named)) for s in subset(samples, low)]
+    named: dict[tuple[str, str, str], int] = {}  # numbers for system prompts, which may be long
+    keys = ((s.kind, s.system, s.source) for s in subset(samples, low))
+    groups = [named.setdefault(key, len(named)) for key in keys]
     found = group_similar(vectors, groups=groups, floor=floor, seed=config.seed)
     return floor, [
         Cluster(tuple(low[row] for row in cluster.rows), cluster.similarity) for cluster in found

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minimix.columns import OURS
 from minimix.config import BUNDLED as BUNDLED_MODEL
 from minimix.config import DistillConfig
 from minimix.disk import atomic, nearest_folder, write_jsonl
@@ -18,7 +19,7 @@ from minimix.errors import ConfigError, DataError
 from minimix.files import stem
 from minimix.kinds import Record
 from minimix.ledger import drop
-from minimix.pool import OURS, Pool
+from minimix.pool import Pool
 from minimix.progress import Progress, silent
 from minimix.rating import BUNDLED, UNFITTED, difficulty, fit, llm, open_rater
 from minimix.rating.agreement import Agreement

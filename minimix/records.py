@@ -14,13 +14,10 @@ import numpy.typing as npt
 Kind = Literal["qa", "mcq", "tfq", "cs", "para"]
 Origin = Literal["original", "fusion", "best_source"]
 Finish = Literal["stop", "length", "refused", "failed"]
-Stage = Literal[
-    "read", "copy", "near copy", "rate", "cluster", "plan", "write", "judge", "contamination",
-    "select",
-]  # fmt: skip
+Stage = Literal["read", "copy", "near copy", "rate", "cluster", "plan", "write", "judge",
+                "contamination", "select"]  # fmt: skip
 
 KINDS: tuple[Kind, ...] = ("qa", "mcq", "tfq", "cs", "para")
-
 Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 
@@ -58,7 +55,8 @@ class Place:
 class Sample:
     """One instruction-response pair: an original with one source, or a fusion with several.
 
-    `rating` is 0..5 on the paper's compressed scale where the data say it, else None.
+    `rating` is 0..5 on the paper's compressed scale where the data say it, else None; `source` is
+    the name of the data set that it came from, where a mixed pool says it.
     """
 
     instruction: str
@@ -68,6 +66,7 @@ class Sample:
     system: str = ""
     kind: Kind = "qa"
     rating: float | None = None
+    source: str = ""
 
     @property
     def place(self) -> Place:
@@ -165,8 +164,8 @@ class Reward:
 class Audit:
     """What a draft did with its sources' facts: shares 0..1, findings in words (docs/metrics.md).
 
-    `lost` are facts of the sources that the draft lacks, `unsupported` its own without a source,
-    `changed` those it tells otherwise.
+    `lost`: the sources' facts that it lacks; `unsupported`: its own facts, without a source;
+    `changed`: those it tells otherwise.
     """
 
     kept: float
@@ -216,8 +215,7 @@ Generate = Callable[[Sequence[Messages]], Iterator[Answer]]
 class Rater:
     """Something that rates, with the name the ledgers call it by.
 
-    `trust` says in plain words, for each kind that it knows, how far it agreed with ratings it had
-    not seen.
+    `trust` says in words, for each kind it knows, how far it agreed with ratings it had not seen.
     """
 
     rate: Rate

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minimix import audit, contamination, prompt
+from minimix.columns import Columns
 from minimix.config import AUTO, EXTRACT, STATIC, DistillConfig
 from minimix.contamination import Questions, read_questions
 from minimix.disk import nearest_folder
@@ -17,11 +18,12 @@ from minimix.embed import Embedder, choose, load_embedder
 from minimix.engines import open_engine
 from minimix.engines.bundled import cache_folder
 from minimix.errors import ConfigError
+from minimix.executors import open_executor
 from minimix.files import read_records, stem
 from minimix.journal import Journal, open_journal
 from minimix.kinds import Record
 from minimix.output import versions, write_output
-from minimix.pool import Pool, Ratings, pool_of, read_pool
+from minimix.pool import Pool, Read, find, pool_of, read_found
 from minimix.prepare import Prepared, prepare
 from minimix.progress import Progress, Say, silent, unheard
 from minimix.prompt import to_messages
@@ -66,7 +68,9 @@ def read_source(
     kept = record_writer(folder)
     found = islice(read_records(source, folder=folder), config.limit)
     records = (kept.add(record) for record in progress(found, "Reading"))
-    pool = pool_of(records, source, ratings=_ratings(config), max_bad=config.max_bad, folder=folder)
+    columns = _columns(config)
+    gave = (find(record, columns) for record in records)
+    pool = pool_of(gave, source, columns=columns, max_bad=config.max_bad, folder=folder)
     return kept.spool(), pool
 
 
@@ -75,22 +79,18 @@ def load_pool(
     config: DistillConfig,
     *,
     folder: Path | None = None,
+    read: Read = read_found,
     progress: Progress = silent,
 ) -> Pool:
     """Return the pool in `source` as the settings say; `folder` as for `read_pool`."""
-    return read_pool(
-        source,
-        ratings=_ratings(config),
-        max_bad=config.max_bad,
-        limit=config.limit,
-        folder=folder,
-        progress=progress,
-    )
+    columns = _columns(config)
+    found = progress(islice(read(source, columns, folder), config.limit), "Reading")
+    return pool_of(found, source, columns=columns, max_bad=config.max_bad, folder=folder)
 
 
-def _ratings(config: DistillConfig) -> Ratings:
+def _columns(config: DistillConfig) -> Columns:
     low, high = config.rating_range or (None, None)
-    return Ratings(field=config.rating_field, low=low, high=high)
+    return Columns(rating=config.rating_field, low=low, high=high, source=config.source_field)
 
 
 def load_questions(config: DistillConfig, *, progress: Progress = silent) -> Questions:
@@ -118,31 +118,34 @@ def distill_file(
     one line for anything that keeps it from finishing.
     """
     folder = output_folder(source, output)
-    pool = load_pool(source, config, folder=nearest_folder(folder), progress=progress)
-    questions = load_questions(config, progress=progress)
-    with open_journal(folder, restart=restart) as journal:
-        engine = _open(config, journal)
-        if config.embedder == AUTO and journal.embedder:
-            config = replace(config, embedder=journal.embedder)
-        config, embedder = _embedder(config, pool, progress=progress, say=say)
-        models = Models(
-            embed=embedder.embed,
-            embedder=f"{embedder.name} {embedder.sha256[:12]}",
-            rater=open_rater(config.rater, length_neutral=config.length_neutral),
-            engine=engine,
-        )
-        identity = _identity(pool, config, models)
-        checked = {"sha256": _sha256(questions.places), "version": contamination.VERSION}
-        journal.begin({"source": source, **identity, "questions": checked})
-        result = distill(
-            pool,
-            config=config,
-            models=models,
-            journal=journal,
-            questions=questions,
-            progress=progress,
-        )
-        write_output(result, folder, pool=pool, config=config, models=models)
+    with open_executor(config.executor) as executor:
+        disk = nearest_folder(folder)
+        pool = load_pool(source, config, folder=disk, read=executor.read, progress=progress)
+        questions = load_questions(config, progress=progress)
+        with open_journal(folder, restart=restart) as journal:
+            engine = _open(config, journal)
+            if config.embedder == AUTO and journal.embedder:
+                config = replace(config, embedder=journal.embedder)
+            config, embedder = _embedder(config, pool, progress=progress, say=say)
+            opened = Models(
+                embed=embedder.embed,
+                embedder=f"{embedder.name} {embedder.sha256[:12]}",
+                rater=open_rater(config.rater, length_neutral=config.length_neutral),
+                engine=engine,
+            )
+            models = executor.place(opened, config, progress)
+            identity = _identity(pool, config, models)
+            checked = {"sha256": _sha256(questions.places), "version": contamination.VERSION}
+            journal.begin({"source": source, **identity, "questions": checked})
+            result = distill(
+                pool,
+                config=config,
+                models=models,
+                journal=journal,
+                questions=questions,
+                progress=progress,
+            )
+            write_output(result, folder, pool=pool, config=config, models=models)
     return result, pool
 
 

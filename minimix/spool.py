@@ -12,9 +12,10 @@ from typing import Generic, TypeVar, overload
 
 import numpy as np
 
-from minimix.disk import BLOCK_BYTES, Unnamed
+from minimix.disk import BLOCK_BYTES
 from minimix.kinds import Record
 from minimix.records import KINDS, Place, Sample
+from minimix.unnamed import Unnamed
 
 T = TypeVar("T")
 SPARSE = 4
@@ -147,29 +148,35 @@ def subset(samples: Sequence[T], rows: Sequence[int] | np.ndarray) -> Sequence[T
     return [samples[row] for row in rows]
 
 
-def sample_writer(folder: Path | None = None) -> Writer[Sample]:
-    """Return a writer of samples; the names of their files, which are few, stay in memory.
+def sample_writer(
+    folder: Path | None = None, *, called: Callable[[str], str] = str
+) -> Writer[Sample]:
+    """Return a writer of samples; the names of files and sources, which are few, stay in memory.
 
+    `called` turns the source that a sample is written with into what it is read back with.
     The bytes are marshal's: every string comes back as it was, in a third of the time that JSON
     takes, and nobody but this process can write to a file without a name.
     """
-    files: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     names: list[str] = []
 
+    def number_of(name: str) -> int:
+        number = numbers.setdefault(name, len(numbers))
+        if number == len(names):
+            names.append(name)
+        return number
+
     def encode(sample: Sample) -> bytes:
-        places = []
-        for place in sample.sources:
-            number = files.setdefault(place.file, len(files))
-            if number == len(names):
-                names.append(place.file)
-            places.append((number, place.line, place.part, place.sha256))
+        places = [(number_of(p.file), p.line, p.part, p.sha256) for p in sample.sources]
         texts = (sample.instruction, sample.response, sample.input, sample.system)
-        return marshal.dumps((*texts, KINDS.index(sample.kind), sample.rating, places))
+        kind, source = KINDS.index(sample.kind), number_of(sample.source)
+        return marshal.dumps((*texts, kind, sample.rating, source, places))
 
     def decode(data: bytes) -> Sample:
-        instruction, response, given, system, kind, rating, places = marshal.loads(data)  # noqa: S302
-        sources = tuple(Place(names[number], *rest) for number, *rest in places)
-        return Sample(instruction, response, sources, given, system, KINDS[kind], rating)
+        prompt, response, given, system, kind, rating, source, places = marshal.loads(data)  # noqa: S302
+        where = tuple(Place(names[number], *rest) for number, *rest in places)
+        name = called(names[source])
+        return Sample(prompt, response, where, given, system, KINDS[kind], rating, name)
 
     return Writer(encode, decode, folder=folder)
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minimix.columns import Columns
 from minimix.disk import record_sha256
 from minimix.errors import ConfigError, DataError, FormatError
-from minimix.pool import Pool, Ratings, read_pool
+from minimix.pool import Pool, read_pool
 
 GOOD = {"instruction": "Name a fruit.", "output": "An apple."}
 
@@ -154,8 +155,8 @@ def test_compressed_ratings_are_taken_as_they_are(pool_of):
 def test_overall_ratings_are_compressed_as_the_paper_does(pool_of):
     pool = pool_of(*(detail(Overall=value) for value in (1, 4, 5, 9, 10)))
     assert rated(pool) == [0.0, 0.0, 1.0, 5.0, 5.0]
-    named = Ratings(field="rating_detail.Overall")
-    assert rated(pool_of(detail(Overall=7), ratings=named)) == [3.0]
+    named = Columns(rating="rating_detail.Overall")
+    assert rated(pool_of(detail(Overall=7), columns=named)) == [3.0]
 
 
 def test_a_flat_column_may_bear_the_dotted_name(pool_of):
@@ -168,27 +169,27 @@ def test_a_flat_column_may_bear_the_dotted_name(pool_of):
 def test_a_scale_is_never_guessed(pool_of, field):
     pool = pool_of({**GOOD, field: 4})
     assert (rated(pool), pool.rating_field, pool.unscaled) == ([None], "", field)
-    pool = pool_of({**GOOD, field: 4}, ratings=Ratings(low=0, high=10))
+    pool = pool_of({**GOOD, field: 4}, columns=Columns(low=0, high=10))
     assert (rated(pool), pool.rating_field, pool.unscaled) == ([2.0], field, "")
 
 
 def test_a_named_field_is_used_and_its_dots_lead_into_objects(pool_of):
     row = {**GOOD, "score": 9, "meta": {"judge": {"stars": "2"}}}
-    named = Ratings(field="meta.judge.stars", low=1, high=5)
-    assert rated(pool_of(row, GOOD, ratings=named)) == [1.25, None]
+    named = Columns(rating="meta.judge.stars", low=1, high=5)
+    assert rated(pool_of(row, GOOD, columns=named)) == [1.25, None]
 
 
 def test_a_named_field_without_a_known_scale_is_refused(pool_of):
     with pytest.raises(
         ConfigError, match=r"scale of 'stars' is not known \(found 3\).*RANGE|range"
     ):
-        pool_of({**GOOD, "stars": 3}, ratings=Ratings(field="stars"))
+        pool_of({**GOOD, "stars": 3}, columns=Columns(rating="stars"))
 
 
 @pytest.mark.parametrize("value", ["good", None, True, [3], ""])
 def test_a_named_field_without_numbers_is_refused(pool_of, value):
     with pytest.raises(DataError, match="no record has a number in 'stars'"):
-        pool_of({**GOOD, "stars": value}, ratings=Ratings(field="stars", low=1, high=5))
+        pool_of({**GOOD, "stars": value}, columns=Columns(rating="stars", low=1, high=5))
 
 
 def test_a_rating_that_is_no_number_is_no_rating(pool_of):

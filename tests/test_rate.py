@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from minimix.cli import cli
+from minimix.columns import OURS
 from minimix.config import DistillConfig
 from minimix.errors import ConfigError, DataError, FormatError
-from minimix.pool import OURS, read_pool
+from minimix.pool import read_pool
 from minimix.rate import fit_file, rate_file
 from minimix.records import Rater, Sample, Vectors
 from tests.fakes import by_words, models, near_rows, run, sample

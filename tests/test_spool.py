@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import resource
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from minimix.kinds import Record, read_json
 from minimix.pool import Pool, read_pool
 from minimix.records import KINDS, Place, Sample
 from minimix.spool import Spool, Texts, record_writer, sample_writer, subset
+from minimix.unnamed import Unnamed
 from tests.fakes import CONFIG, models, near_rows, sample
 
 ANY = st.text(st.characters(codec=None) | st.sampled_from("\0\n\ud83d\ude00🍎"), max_size=20)
@@ -39,6 +41,7 @@ SAMPLES = st.builds(
     ANY,
     st.sampled_from(KINDS),
     st.none() | st.floats(0, 5),
+    ANY,
 )
 THREE = [sample("Name a fruit.", "An apple.", 1), sample("Où ?", "Là.", 2), sample("", "", 3, 4.5)]
 
@@ -157,6 +160,35 @@ def test_a_disk_that_takes_no_more_is_one_line(tmp_path):
             writer.spool()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_that_lost_its_end_is_one_line_and_no_shorter_sample(tmp_path):
+    writer = sample_writer(tmp_path)
+    writer.extend(THREE)
+    spool = writer.spool()
+    os.ftruncate(spool._file._number, int(spool._starts[2]) + 9)
+    assert list(spool[:2]) == THREE[:2]
+    line = f"^{tmp_path}: what .* cannot be read back .expected .* bytes at .*, found .*$"
+    for read in (lambda: spool[2], lambda: list(spool), lambda: list(spool.take([2, 0]))):
+        with pytest.raises(OutputError, match=line):
+            read()
+
+
+def test_a_disk_that_gives_nothing_back_is_one_line(tmp_path):
+    writer = sample_writer(tmp_path)
+    writer.extend(THREE)
+    spool = writer.spool()
+    folder = os.open(tmp_path, os.O_RDONLY)
+    os.dup2(folder, spool._file._number)  # a folder's bytes are not to be had
+    os.close(folder)
+    with pytest.raises(OutputError, match=f"^{tmp_path}: what .* read back .Is a directory"):
+        spool[0]
+
+
+def test_what_is_shorter_than_the_bytes_asked_for_does_not_begin_with_them(tmp_path):
+    file = Unnamed(tmp_path)
+    file.write(b"PA")
+    assert (file.begins_with(b"PA"), file.begins_with(b"PAR1")) == (True, False)
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path):

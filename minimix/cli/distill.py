@@ -8,6 +8,7 @@ import click
 
 from minimix.cli import options
 from minimix.cli.bar import tell, watch
+from minimix.config import EXECUTORS
 
 
 @click.command(short_help="Distil SOURCE: keep its best rows, fuse the rest.")
@@ -77,6 +78,13 @@ from minimix.cli.bar import tell, watch
 @options.model
 @options.writing
 @options.common
+@click.option(
+    "--executor",
+    type=click.Choice(EXECUTORS),
+    default=options.RUN.executor,
+    show_default=True,
+    help="Where it runs: in this process, or on Ray (RAY_ADDRESS names a cluster).",
+)
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and write nothing.")
 @click.option(
     "--restart", is_flag=True, help="Start afresh: what an earlier run had finished is done again."
@@ -157,8 +165,11 @@ def _summary(result: Any, pool: Any, folder: Path) -> str:
 
 
 def _reading_notes(pool: Any) -> list[str]:
+    lines = []
     if pool.rating_field:
-        return [f"ratings come from '{pool.rating_field}'"]
-    if pool.unscaled:
-        return [f"'{pool.unscaled}' was not used: say its scale with --rating-range LOW HIGH"]
-    return []
+        lines.append(f"ratings come from '{pool.rating_field}'")
+    elif pool.unscaled:
+        lines.append(f"'{pool.unscaled}' was not used: say its scale with --rating-range LOW HIGH")
+    if pool.sources:
+        lines.append(f"clusters keep to one source: '{pool.source_field}'")
+    return lines

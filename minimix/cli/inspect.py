@@ -54,9 +54,28 @@ def _text(pool: Any, prepared: Any) -> str:
         *(f"  of {size:<10} {sizes[size]:>8,}" for size in sorted(sizes)),
         f"left alone     {len(prepared.leftovers):,} low samples",
     ]
+    lines += _sources(pool, prepared)
     for drop in pool.dropped[:5]:
         lines.append(f"not read       {drop.place}: {drop.reason}")
     return "\n".join(lines)
+
+
+def _sources(pool: Any, prepared: Any) -> list[str]:
+    """Return the samples of each source after copies, high and low, where the data name sources."""
+    from minimix.sources import table
+
+    if not pool.sources:
+        free = pool.free_field
+        unused = f"sources        '{free}' has too many; --source-field {free} takes them"
+        return [unused] if free else []
+    high, found = set(prepared.high), {name: [0, 0] for name in pool.sources}
+    for row, sample in enumerate(prepared.samples):
+        found[sample.source][row not in high] += 1
+    number = sum(map(bool, pool.sources))  # without those that have no name
+    lines = [f"sources        {number:,} in '{pool.source_field}', clusters keep to one"]
+    for name, (good, poor) in table(found):
+        lines.append(f"  {good + poor:>8,}, of them {good:,} high, {poor:,} low: {name}")
+    return lines
 
 
 def _origin(pool: Any) -> str:

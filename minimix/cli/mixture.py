@@ -200,14 +200,14 @@ def build(
 
 def _offline(config: DistillConfig, per_kind: Sequence[str], **rules: Any) -> Any:
     """Return how tasks are built without a model."""
+    from minimix.columns import Columns
     from minimix.mixture.hub.sample import counts
     from minimix.mixture.rule.folder import BuildConfig
-    from minimix.pool import Ratings
 
     low, high = config.rating_range or (None, None)
     return BuildConfig(
         per_kind=counts(per_kind, default=0) if per_kind else {},
-        ratings=Ratings(field=config.rating_field, low=low, high=high),
+        columns=Columns(rating=config.rating_field, low=low, high=high),
         seed=config.seed,
         **rules,
     )

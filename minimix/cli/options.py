@@ -64,6 +64,11 @@ reading = _adding(
     click.option("--limit", type=click.IntRange(1), help="Read only so many records."),
     ratings,
     click.option(
+        "--source-field",
+        help="Field that names the data set a row came from; clusters keep to one. none: no such "
+        "field.  [default: source or dataset, where its names are few]",
+    ),
+    click.option(
         "--max-bad",
         default=RUN.max_bad,
         show_default=True,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minimix.columns import Columns
 from minimix.errors import ConfigError, DataError
 from minimix.mixture.lengths import token_counter
 from minimix.mixture.readme import describe, write_readme, write_tasks
@@ -16,7 +17,7 @@ from minimix.mixture.statistics import table
 from minimix.mixture.tasks import Example
 from minimix.mixture.text.articles import read_any
 from minimix.mixture.text.wording import words
-from minimix.pool import Ratings, read_pool
+from minimix.pool import read_pool
 from minimix.progress import Progress, silent
 from minimix.rating import open_rater
 from minimix.records import Embed, Kind, Sample
@@ -38,7 +39,7 @@ class BuildConfig:
     per_row: int = 1
     per_kind: Mapping[Kind, int] = field(default_factory=dict)
     least_rating: float = 2.0
-    ratings: Ratings = field(default_factory=Ratings)
+    columns: Columns = field(default_factory=Columns)
     held_out: float = 0.05
     seed: int = 42
 
@@ -141,7 +142,7 @@ def read_good(
 
     With them, how many others there are, by reason.
     """
-    pool = read_pool(source, ratings=config.ratings, progress=progress)
+    pool = read_pool(source, columns=config.columns, progress=progress)
     own = [sample for sample in pool.samples if sample.kind == "qa"]
     unrated = [sample for sample in own if sample.rating is None]
     rated = dict(zip(unrated, open_rater().rate(unrated), strict=True)) if unrated else {}
