@@ -13,7 +13,6 @@ of stdout, and a figure that misses its bar gives exit status 1.
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from outcome import end, rounded
 from pool_rows import many, real
 
 from minimix import static
@@ -29,7 +29,6 @@ from minimix.cluster import group_similar, similarity_floor
 from minimix.config import HIGH
 from minimix.dedupe import drop_exact_copies, drop_near_copies
 from minimix.neighbours import nearest, nearest_in
-from minimix.output import versions
 from minimix.records import Place, Rows, Sample, Vectors
 
 SEED = 42
@@ -234,20 +233,9 @@ def main() -> None:
     figures |= near_copies(plain)
     holds = {name: figures[name] >= bar for name, bar in BARS.items()}
     holds |= {name: figures[name] <= bar for name, bar in AT_MOST.items()}
-    print(
-        json.dumps(
-            {
-                "benchmark": "cluster",
-                "rows": [len(low_rows(given.folder)[:low]), large, largest],
-                "figures": {name: round(value, 4) for name, value in figures.items()},
-                "bars": {**BARS, **AT_MOST},
-                "holds": holds,
-                "machine": f"{platform.system()} {platform.machine()}",
-                "versions": versions(),
-            }
-        )
-    )
-    sys.exit(0 if all(holds.values()) else 1)
+    rows_of_each = [len(low_rows(given.folder)[:low]), large, largest]
+    bars = {**BARS, **AT_MOST}
+    end("cluster", holds, rows=rows_of_each, figures=rounded(figures), bars=bars)
 
 
 if __name__ == "__main__":

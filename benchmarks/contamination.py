@@ -11,7 +11,6 @@ figure that misses its bar gives exit status 1.
 
 import argparse
 import json
-import platform
 import random
 import re
 import sys
@@ -21,8 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from outcome import end, rounded
+
 from minimix.contamination import Match, Questions, index, matches, read_questions
-from minimix.output import versions
 from minimix.pool import read_pool
 from minimix.records import Place, Sample
 
@@ -222,20 +222,14 @@ def main() -> None:
         name: figures[name] <= bar if name.startswith(AT_MOST) else figures[name] >= bar
         for name, bar in BARS.items()
     }
-    print(
-        json.dumps(
-            {
-                "benchmark": "contamination",
-                **sizes,
-                "figures": {name: round(value, 4) for name, value in figures.items()},
-                "bars": BARS,
-                "holds": holds,
-                "machine": f"{platform.system()} {platform.machine()}, one thread",
-                "versions": versions(),
-            }
-        )
+    end(
+        "contamination",
+        holds,
+        machine="one thread",
+        **sizes,
+        figures=rounded(figures),
+        bars=BARS,
     )
-    sys.exit(0 if all(holds.values()) else 1)
 
 
 if __name__ == "__main__":

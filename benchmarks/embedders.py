@@ -10,8 +10,6 @@ status 1.
 """
 
 import argparse
-import json
-import platform
 import sys
 import tempfile
 import time
@@ -19,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from outcome import end, rounded
 
 from minimix import static
 from minimix.cluster import group_similar, similarity_floor
@@ -26,7 +25,6 @@ from minimix.columns import Columns
 from minimix.config import HIGH, MINILM, STATIC, DistillConfig
 from minimix.dedupe import drop_exact_copies, drop_near_copies
 from minimix.embed import STATIC_FROM, load_embedder
-from minimix.output import versions
 from minimix.pool import read_pool
 from minimix.records import Cluster, Embed, Sample, Vectors
 
@@ -169,20 +167,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(low, Path(folder))
     holds = {name: figures[name] >= bar for name, bar in BARS.items()}
-    print(
-        json.dumps(
-            {
-                "benchmark": "embedders",
-                "rows": len(low),
-                "figures": {name: round(value, 4) for name, value in figures.items()},
-                "bars": BARS,
-                "holds": holds,
-                "machine": f"{platform.system()} {platform.machine()}",
-                "versions": versions(),
-            }
-        )
-    )
-    sys.exit(0 if all(holds.values()) else 1)
+    end("embedders", holds, rows=len(low), figures=rounded(figures), bars=BARS)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ bar gives exit status 1.
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 from dataclasses import replace
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from outcome import end
 
 from minimix.config import EXTRACT, DistillConfig, EngineConfig
 from minimix.distill import Distilled
 from minimix.embed import load_embedder
 from minimix.engines.bundled import cache_folder
-from minimix.output import versions
 from minimix.plan import odds
 from minimix.rarity import rarity_among
 from minimix.run import distill_file
@@ -132,20 +131,7 @@ def main() -> None:
         "rarity within 2 % of exhaustive": figures["rarity"] >= 1 - WITHIN,
         "at most a fifth of the generations": figures["candidates"] <= MOST_GENERATED,
     }
-    print(
-        json.dumps(
-            {
-                "benchmark": "plan",
-                "model": given.model,
-                "budget": budget,
-                **found,
-                "holds": holds,
-                "machine": f"{platform.system()} {platform.machine()}",
-                "versions": versions(),
-            }
-        )
-    )
-    sys.exit(0 if all(holds.values()) else 1)
+    end("plan", holds, model=given.model, budget=budget, **found)
 
 
 if __name__ == "__main__":

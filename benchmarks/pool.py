@@ -13,7 +13,6 @@ bar gives exit status 1. `--plot` draws the growth into docs/pool_growth.svg.
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,9 +21,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from outcome import end, rounded
 from pool_rows import write
 
-from minimix.output import versions
 from minimix.threads import cores
 
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -102,20 +101,8 @@ def main() -> None:
     holds = held(runs)
     if given.plot:
         plot(list(runs.values()))
-    print(
-        json.dumps(
-            {
-                "benchmark": "pool",
-                "figures": [
-                    {name: round(value, 1) for name, value in run.items()} for run in runs.values()
-                ],
-                "holds": holds,
-                "machine": f"{platform.system()} {platform.machine()}, {cores()} cores",
-                "versions": versions(),
-            }
-        )
-    )
-    sys.exit(0 if all(holds.values()) else 1)
+    figures = [rounded(run, 1) for run in runs.values()]
+    end("pool", holds, machine=f"{cores()} cores", figures=figures)
 
 
 if __name__ == "__main__":
