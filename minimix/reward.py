@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minimix.config import HIGH
+from minimix.parse import UNCLOSED
 from minimix.records import Draft, Kind, Reward, Vectors
 
 MIDDLE = 3.0
@@ -50,16 +51,19 @@ def grade(
     """Return the reward of each draft.
 
     `ratings` (n,) are 0..5; `similarities` (n,) are cosines to the references, None where there
-    are none, and alignment is then None too. `continuous` is that of `quality`.
+    are none, and alignment is then None too. `continuous` is that of `quality`. A draft that never
+    closes its tag is no answer: only its form counts. Raters like length, and training would learn
+    to go on and on.
     """
     aligned = np.full(len(drafts), np.nan) if similarities is None else similarities
+    ended = [UNCLOSED not in draft.problems for draft in drafts]
     return [
         Reward(
-            quality=quality(float(rating), continuous=continuous),
-            alignment=None if similarities is None else float(cosine >= ALIGNED),
+            quality=quality(float(rating), continuous=continuous) if end else 0.0,
+            alignment=None if similarities is None else float(end and cosine >= ALIGNED),
             format=form(draft),
         )
-        for draft, rating, cosine in zip(drafts, ratings, aligned, strict=True)
+        for draft, end, rating, cosine in zip(drafts, ended, ratings, aligned, strict=True)
     ]
 
 

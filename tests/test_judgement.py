@@ -7,7 +7,7 @@ import pytest
 
 from minimix.audit import audit, distinct_trigrams
 from minimix.judge import Candidate, choose, harm, merit, style
-from minimix.records import Audit, Draft, Entry, Place, Sample
+from minimix.records import Audit, Draft, Entry, Place, Reward, Sample
 from minimix.reward import form, grade, quality
 from minimix.select import select
 
@@ -168,6 +168,14 @@ def test_alignment_is_none_without_a_reference_and_0_or_1_with_one():
     assert [reward.alignment for reward in grade([draft("x")] * 2, ratings)] == [None, None]
     near = np.array([0.85, 0.5], dtype=np.float32)
     assert [reward.alignment for reward in grade([draft("x")] * 2, ratings, near)] == [1, 0]
+
+
+def test_an_answer_that_never_closes_has_no_quality_and_no_alignment():
+    cut = replace(draft("x"), problems=("no </answer>",))
+    ratings, near = np.array([5.0], dtype=np.float32), np.array([0.99], dtype=np.float32)
+    for continuous in (False, True):
+        assert grade([cut], ratings, near, continuous=continuous) == [Reward(0.0, 0.0, 0.5)]
+    assert grade([cut], ratings) == [Reward(0.0, None, 0.5)]
 
 
 def entry(origin, rating: float, rarity: float, name: str) -> Entry:
