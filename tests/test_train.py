@@ -344,7 +344,9 @@ def test_a_candidate_is_worth_its_weighted_parts():
     (same,) = score([TASK], [f"<answer>{TASK.reference}</answer>"], judges=judges)
     assert asdict(same.reward) == {"quality": 0.3, "alignment": 1.0, "format": 1.0}
     assert same.total == pytest.approx(0.5 * 0.3 + 0.4 * 1 + 0.1 * 1)
-    (other,) = score([TASK], ["Q: bread needs\nA: yeast or flour"], judges=judges)
+    (other,) = score(
+        [TASK], ["Sure. <answer>Q: bread needs\nA: yeast or flour</answer>"], judges=judges
+    )
     assert asdict(other.reward) == {"quality": 0.3, "alignment": 0.0, "format": 0.5}
     assert other.total == pytest.approx(0.5 * 0.3 + 0.1 * 0.5)
 
@@ -358,7 +360,9 @@ def test_other_kinds_have_other_weights_and_are_rated_whole():
 
     task = Task("tfq", ("The sea is salt.\nAnswer: True",), "The sea is salt.\nAnswer: True")
     (one,) = score(
-        [task], ["<answer>The sea.\nAnswer: True"], judges=Judges(rate=rate, embed=embed)
+        [task],
+        ["Sure. <answer>The sea.\nAnswer: True</answer>"],
+        judges=Judges(rate=rate, embed=embed),
     )
     assert one.total == pytest.approx(0.8 * 1 + 0.2 * 0.5)
     assert (seen[0].prompt, seen[0].response, seen[0].kind) == ("", "The sea.\nAnswer: True", "tfq")
