@@ -12,6 +12,7 @@ from minimix.engines.bundled import fast_model
 from minimix.engines.model import LlamaModel
 from minimix.errors import ConfigError, DataError, ModelError
 from minimix.mixture.tasks import Example, target, write_examples
+from minimix.parse import CLOSE
 from minimix.prompt import to_messages
 from minimix.records import Task
 from minimix.scoring import Judges
@@ -50,7 +51,11 @@ def example(number: int) -> Example:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """Return the folder of a base with two layers of width 16."""
+    """Return the folder of a base with two layers of width 16, which at times closes its tag.
+
+    Its rows all lean one way, as do the three pieces of the tag: it draws
+    nearly always these, so every other answer of sixteen tokens closes.
+    """
     torch = pytest.importorskip("torch")
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -64,11 +69,18 @@ def tiny(tmp_path_factory):
         num_attention_heads=2,
         num_key_value_heads=1,
         max_position_embeddings=2048,
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
     )
-    model: Any = LlamaForCausalLM
-    model(config).to(torch.bfloat16).save_pretrained(folder)
-    read_tokenizer(fast_model()).save_pretrained(folder)
+    tokenizer: Any = read_tokenizer(fast_model())
+    pieces = tokenizer(CLOSE, add_special_tokens=False)["input_ids"]
+    assert len(pieces) == 3
+    make: Any = LlamaForCausalLM
+    model = make(config)
+    with torch.no_grad():
+        model.get_input_embeddings().weight += 1
+        model.get_output_embeddings().weight[pieces] += 1
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 
@@ -279,7 +291,7 @@ def test_tasks_that_are_all_too_long_are_an_error(tiny, tasks, tmp_path):
 
 def tuning(**given: Any) -> GrpoConfig:
     few = {
-        "max_completion_length": 8,
+        "max_completion_length": 16,
         "gradient_accumulation_steps": 1,
         "quality": "continuous",
         "learning_rate": 1e-2,
@@ -297,7 +309,7 @@ def test_two_steps_by_reward_move_the_adapter_away_from_its_reference(tasks, lea
     assert same(tmp_path / "checkpoint-2" / "ref", learnt.adapter)
     header, first, *_ = (tmp_path / "log.csv").read_text().splitlines()
     row = dict(zip(header.split(","), first.split(","), strict=True))
-    assert (row["format"], row["length"], row["kl"]) == ("0", "8", "0")
+    assert (row["format"], row["length"], row["kl"]) == ("0", "16", "0")
     assert 0 < float(row["quality"]) < 1
 
 
