@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from minimix.cells import EXACT_BELOW
 from minimix.cluster import group_similar, similarity_floor
+from minimix.cover import TOGETHER, cover
 from minimix.dedupe import drop_exact_copies, drop_near_copies
 from minimix.errors import DataError
-from minimix.neighbours import EXACT_BELOW, nearest, nearest_in
+from minimix.neighbours import nearest, nearest_in
 from minimix.plan import Outlook, by_worth, describe, odds, outlook, plan
 from minimix.rarity import rarity, scaled
 from minimix.records import Cluster, Place, Sample, Vectors
@@ -48,6 +50,15 @@ def test_more_neighbours_than_rows_are_refused():
         nearest(unit(0, 1, 2), count=3)
     with pytest.raises(DataError, match="found only 2 rows"):
         nearest_in(unit(0), unit(0, 1), count=3)
+
+
+def test_the_nearest_are_the_same_in_blocks_of_any_size(monkeypatch):
+    vectors = random_units(50)
+    whole, cosines = nearest_in(vectors[:9], vectors, count=3)
+    monkeypatch.setattr("minimix.neighbours.COSINES", 2 * len(vectors))
+    rows, again = nearest_in(vectors[:9], vectors, count=3)
+    assert np.array_equal(rows, whole)
+    assert again == pytest.approx(cosines, abs=1e-6)
 
 
 def topics(rows: int, width: int = 64) -> Vectors:
@@ -134,6 +145,64 @@ def test_many_copies_of_one_row_leave_one():
     vectors = np.repeat(unit(0), 30, axis=0)
     kept, dropped = drop_near_copies(samples, vectors, min_similarity=0.95, seed=0)
     assert (kept, len(dropped)) == ([29], 29)
+
+
+def test_a_crowd_of_equal_rows_leaves_one_at_once():
+    samples = [sample("a?", "one", n) for n in range(2 * TOGETHER + 1)]
+    vectors = np.repeat(unit(0), len(samples), axis=0)
+    kept, dropped = drop_near_copies(samples, vectors, min_similarity=0.95, seed=0)
+    assert (kept, len(dropped)) == ([0], 2 * TOGETHER)
+
+
+def test_a_crowd_with_other_numbers_hides_no_copy():
+    samples = [sample(f"What is {n} + 1?", "a sum") for n in [*range(40), 7]]
+    kept, dropped = drop_near_copies(
+        samples, np.repeat(unit(0), 41, axis=0), min_similarity=0.95, seed=0
+    )
+    assert kept == [*range(40)]
+    assert len(dropped) == 1
+
+
+def test_a_row_that_is_near_only_one_that_goes_stays():
+    of, cosines = cover(unit(0, 10, 20), [np.arange(3)], min_similarity=0.98, seed=0)
+    assert of.tolist() == [0, 0, 2]
+    assert cosines == pytest.approx([1, np.cos(np.radians(10)), 1])
+
+
+def test_the_best_of_several_near_rows_covers_a_row_and_only_in_its_group():
+    groups = [np.array([3, 0, 1]), np.array([2, 4])]
+    of, _ = cover(unit(2, 20, 0, 5, 90), groups, min_similarity=0.98, seed=0)
+    assert of.tolist() == [3, 1, 2, 3, 4]
+
+
+def covered_one_by_one(vectors: Vectors, least: float) -> list[int]:
+    of = np.arange(len(vectors))
+    for row, vector in enumerate(vectors):
+        if of[row] == row:
+            near = (vectors[row:] @ vector >= least) & (of[row:] == np.arange(row, len(of)))
+            of[row:][near] = row
+    return of.tolist()
+
+
+@pytest.mark.parametrize("rows", [TOGETHER + 100, EXACT_BELOW + 100])
+def test_of_many_rows_those_stay_that_stay_one_by_one(rows):
+    vectors = topics(rows)
+    of, cosines = cover(vectors, [np.arange(rows)], min_similarity=0.8, seed=0)
+    assert of.tolist() == covered_one_by_one(vectors, 0.8)
+    assert 0.05 < (of != np.arange(rows)).mean() < 0.95
+    assert cosines == pytest.approx(np.einsum("nd,nd->n", vectors, vectors[of]).tolist(), abs=1e-5)
+
+
+def test_what_covers_a_row_is_the_same_to_the_bit_however_many_threads_look(monkeypatch):
+    vectors = topics(EXACT_BELOW + 100)
+    groups = [np.arange(EXACT_BELOW), EXACT_BELOW + np.arange(100)]
+    monkeypatch.setattr("minimix.threads.cores", lambda: 4)
+    found = []
+    for threads in ("1", "4"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        found.append(cover(vectors, groups, min_similarity=0.8, seed=0))
+    assert np.array_equal(found[0][0], found[1][0])
+    assert np.array_equal(found[0][1], found[1][1])
 
 
 def test_the_better_rated_of_two_near_copies_stays_however_short():
