@@ -5,11 +5,12 @@ import hashlib
 import io
 import json
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import IO, Any
 
+from minimix.array import elements
 from minimix.disk import BLOCK_BYTES, record_sha256
 from minimix.errors import FormatError, brief
 from minimix.extras import need
@@ -32,33 +33,65 @@ class Record:
 def read_json(name: str, file: IO[bytes]) -> Iterator[Record]:
     """Read an array, {"data": [...]}, or JSON lines that are only named .json.
 
-    Lines are read one by one; anything else is a single value, and in memory as a whole.
+    Elements and lines are read one by one; anything else is a single value, and in memory as a
+    whole.
     """
-    begun = list(_two_lines(file))
-    if _are_lines(begun):
-        return _read_lines(name, chain(begun, file))
-    return _read_whole(name, b"".join([*begun, file.read()]))
+    first = _line(file, BLOCK_BYTES)
+    if _is_array(first):
+        return _read_array(name, first, file)
+    first += _rest(first, file)
+    second = _line(file)
+    if _are_lines(first, second):
+        return _read_lines(name, chain([first, second], file))
+    return _read_whole(name, first + second + file.read())
 
 
-def _two_lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a file as far as the second that is not blank."""
-    filled = 0
-    while filled < 2 and (raw := file.readline()):
-        filled += bool(raw.strip(SPACE))
-        yield raw
+def read_jsonl(name: str, file: IO[bytes]) -> Iterator[Record]:
+    """Yield the objects of JSON lines; blank lines are no records. An array is read as one."""
+    first = _line(file, BLOCK_BYTES)
+    if not first:
+        raise FormatError(f"{name}: the file is empty")
+    if _is_array(first):
+        return _read_array(name, first, file)
+    return _read_lines(name, chain([first + _rest(first, file)], file))
 
 
-def _are_lines(begun: Sequence[bytes]) -> bool:
+def _line(file: IO[bytes], most: int = -1) -> bytes:
+    """Return the next line that is not blank, or its first `most` bytes; b"" at the end."""
+    while raw := file.readline(most):
+        if raw.removeprefix(BOM).strip(SPACE):
+            return raw
+    return b""
+
+
+def _rest(line: bytes, file: IO[bytes]) -> bytes:
+    """Return what a line of which only the beginning was read lacks."""
+    return b"" if line.endswith(b"\n") else file.readline()
+
+
+def _is_array(raw: bytes) -> bool:
+    return raw.removeprefix(BOM).lstrip(SPACE)[:1] == b"["
+
+
+def _are_lines(first: bytes, second: bytes) -> bool:
     """Whether an object ends on its own line and more follows: no single JSON value does that."""
-    filled = [data for raw in begun if (data := raw.removeprefix(BOM).strip(SPACE))]
     try:
-        return len(filled) > 1 and isinstance(json.loads(filled[0].decode("utf-8")), dict)
+        return bool(second) and isinstance(json.loads(first.decode("utf-8-sig")), dict)
     except (ValueError, RecursionError):
         return False
 
 
+def _read_array(name: str, begun: bytes, file: IO[bytes]) -> Iterator[Record]:
+    line = 0
+    try:
+        for line, row in enumerate(elements(begun, file), 1):
+            yield record(name, line, row)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{name}:{line + 1}: {_not_json(error)}") from error
+
+
 def _read_whole(name: str, data: bytes) -> Iterator[Record]:
-    if not data.strip(SPACE):
+    if not data:
         raise FormatError(f"{name}: the file is empty")
     try:
         whole = json.loads(data.decode("utf-8-sig"))
@@ -67,25 +100,11 @@ def _read_whole(name: str, data: bytes) -> Iterator[Record]:
             yield from _read_lines(name, io.BytesIO(data))
             return
         raise FormatError(f"{name}: {_not_json(error)}") from error
-    if isinstance(whole, dict):
-        whole = whole["data"] if isinstance(whole.get("data"), list) else [whole]
-    if not isinstance(whole, list):
+    if not isinstance(whole, dict):
         raise FormatError(f"{name}: expected an array or {{'data': [...]}}, found {_type(whole)}")
-    for line, row in enumerate(whole, 1):
+    rows = whole["data"] if isinstance(whole.get("data"), list) else [whole]
+    for line, row in enumerate(rows, 1):
         yield record(name, line, row)
-
-
-def read_jsonl(name: str, file: IO[bytes]) -> Iterator[Record]:
-    """Yield the objects of JSON lines; blank lines are no records. An array is read as one."""
-    for raw in file:
-        begins = raw.strip(SPACE).removeprefix(BOM)
-        if begins[:1] == b"[":
-            yield from _read_whole(name, raw + file.read())
-            return
-        if begins:
-            yield from _read_lines(name, chain([raw], file))
-            return
-    raise FormatError(f"{name}: the file is empty")
 
 
 def _read_lines(name: str, lines: Iterable[bytes]) -> Iterator[Record]:

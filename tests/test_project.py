@@ -19,6 +19,7 @@ LAYERS = [
     {"errors"},
     {"extras", "records", "progress"},
     {"config", "disk", "threads"},
+    {"array"},
     {"kinds", "prompt", "parse", "formats", "cells", "columns", "unnamed"},
     {"files", "spool", "static", "grammar", "encoder", "vector_store", "sources"},
     {"neighbours", "cover"},
