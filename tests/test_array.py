@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from minimix import array
 from minimix.array import elements
+from minimix.disk import BLOCK_BYTES
 
 VALUES = st.recursive(
     st.none()
@@ -26,7 +27,7 @@ def read(data: bytes, begun: int = 0) -> list[object]:
     return list(elements(data[:begun], io.BytesIO(data[begun:])))
 
 
-@pytest.fixture(autouse=True, params=[1, 7, array.BLOCK_BYTES])
+@pytest.fixture(autouse=True, params=[1, 7, BLOCK_BYTES])
 def block(request, monkeypatch):
     """Read so many bytes at a time, at first."""
     monkeypatch.setattr(array, "BLOCK_BYTES", request.param)
@@ -80,4 +81,4 @@ def test_memory_holds_no_more_than_some_elements():
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert read_now == 20_000
-    assert most < 4 * array.BLOCK_BYTES + 100_000 < len(data)
+    assert most < 4 * BLOCK_BYTES + 100_000 < len(data)
