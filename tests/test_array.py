@@ -27,7 +27,7 @@ def read(data: bytes, begun: int = 0) -> list[object]:
     return list(elements(data[:begun], io.BytesIO(data[begun:])))
 
 
-@pytest.fixture(autouse=True, params=[1, 7, BLOCK_BYTES])
+@pytest.fixture(autouse=True, params=[1, BLOCK_BYTES])
 def block(request, monkeypatch):
     """Read so many bytes at a time, at first."""
     monkeypatch.setattr(array, "BLOCK_BYTES", request.param)

@@ -93,6 +93,7 @@ def test_neighbours_are_the_same_to_the_bit_however_many_threads_look(monkeypatc
     assert np.array_equal(found[0][1], found[1][1])
 
 
+@pytest.mark.slow
 def test_every_row_has_real_neighbours_even_where_nearly_all_rows_are_the_same():
     vectors = np.repeat(random_units(1), EXACT_BELOW + 100, axis=0)
     vectors[:40] = random_units(41)[1:]

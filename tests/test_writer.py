@@ -432,6 +432,7 @@ def test_articles_without_prose_are_an_error(tmp_path):
         build("http://127.0.0.1:1/v1", path, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_command_line_has_a_server_write(articles, tmp_path):
     with serving(served()) as fake:
         given = ["--articles", articles, "--base-url", fake.url, "--per-kind", "qa=3,cs=2"]
