@@ -16,7 +16,7 @@ from minimix.cli.export import _text
 from minimix.config import EngineConfig
 from minimix.disk import file_sha256, record_sha256
 from minimix.engines import open_engine, open_model
-from minimix.engines.bundled import fast_model
+from minimix.engines.bundled import ADAPTER, fast_model
 from minimix.errors import ConfigError, ModelError, OutputError
 from minimix.mixture.tasks import read_examples, write_examples
 from minimix.prompt import part_text, to_messages
@@ -24,9 +24,10 @@ from minimix.records import Sample, Task
 from minimix.train import parity
 from minimix.train.adapter import CONFIG, SETTINGS, WEIGHTS, check_plain, local_base, read_adapter
 from minimix.train.base import base_folder
-from minimix.train.convert import QUANTISED
+from minimix.train.convert import QUANTISED, write_lora_gguf
 from minimix.train.converters import FILES, converters, unpack
 from minimix.train.export import RECORD, Exported, export
+from minimix.train.inputs import read_start
 from minimix.train.job import ExportConfig
 from minimix.train.ollama import modelfile
 from minimix.train.parity import COARSE, EXACT, adapter_bound, compare, require
@@ -353,6 +354,15 @@ def test_a_tokenizer_that_llama_cpp_does_not_know_is_refused_in_one_line(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_the_distiller_that_ships_can_be_trained_on_and_is_the_same_when_written_again(tmp_path):
+    start = read_start(Path("bundled"))
+    assert (start.base, start.config["r"], start.config["lora_alpha"]) == ("bundled", 16, 32)
+    written = tmp_path / ADAPTER.name
+    write_lora_gguf(start.folder, start.base, written)
+    assert written.read_bytes() == ADAPTER.read_bytes()
+
+
 def test_an_adapter_of_the_bundled_model_serves_on_the_bundled_file(tmp_path):
     source = random_adapter("bundled", tmp_path / "adapter", scale=0.1)
     write_examples(tmp_path / "tasks.jsonl", read_examples(parity.TASKS)[:1])

@@ -89,6 +89,7 @@ def command() -> None:
     \b
     minimix train sft tasks -o sft --preset cpu
     minimix train sft tasks -o sft --preset 24gb
+    minimix train sft tasks -o sft --adapter bundled --preset cpu
     minimix train grpo tasks --adapter sft -o grpo --preset 24gb
     """
 
@@ -97,8 +98,9 @@ def command() -> None:
 @click.argument("tasks", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--adapter",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Begin as this one, of the same base, rank and lora-alpha.  [default: a new one]",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Begin as this one, of the same base, rank and lora-alpha; bundled begins as the "
+    "distiller that ships.  [default: a new one]",
 )
 @settings_of(SftConfig)
 def sft_command(
@@ -127,9 +129,10 @@ def sft_command(
 @click.argument("tasks", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--adapter",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="What minimix train sft wrote, or any plain LoRA on all seven linear modules.",
+    help="What minimix train sft wrote, any plain LoRA on all seven linear modules, or bundled "
+    "for the distiller that ships.",
 )
 @settings_of(GrpoConfig)
 def grpo_command(

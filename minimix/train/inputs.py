@@ -9,6 +9,7 @@ from minimix.mixture.tasks import TRAIN
 from minimix.rating import BUNDLED
 from minimix.train import backends
 from minimix.train.adapter import Adapter, check_plain, read_adapter
+from minimix.train.shipped import DISTILLER, shipped_adapter
 
 
 def hashes(tasks: Path, backend: str) -> dict[str, str]:
@@ -25,13 +26,16 @@ def rater_hash(rater: str) -> dict[str, str]:
 
 
 def embedder_hash(embedder: Embedder) -> dict[str, str]:
-    """Return the hash of an embedder's weights by name, nothing where they lie on the hub."""
+    """Return the hash of an embedder's weights by name, nothing where it has none."""
     return {"embedder weights": embedder.sha256} if embedder.sha256 else {}
 
 
 def read_start(folder: Path) -> Adapter:
-    """Return the adapter that a training begins with; raises ModelError if it is no plain LoRA."""
-    found = read_adapter(folder)
+    """Return the adapter that a training begins with: that in `folder`, or "bundled".
+
+    Raises ModelError if it is no plain LoRA.
+    """
+    found = read_adapter(shipped_adapter() if folder == DISTILLER else folder)
     check_plain(found)
     modules = set(found.config.get("target_modules") or ())
     if modules != set(backends.LINEAR):
