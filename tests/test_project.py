@@ -35,6 +35,7 @@ LAYERS = [
     {"executors"},
     {"run", "tracing", "health"},
     {"rate", "evaluate"},
+    {"compare"},
     {"cli"},
 ]
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names}
