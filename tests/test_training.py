@@ -12,12 +12,10 @@ from minimix.engines.bundled import fast_model
 from minimix.engines.model import LlamaModel
 from minimix.errors import ConfigError, DataError, ModelError
 from minimix.mixture.tasks import Example, target, write_examples
-from minimix.parse import CLOSE
 from minimix.prompt import to_messages
 from minimix.records import Task
 from minimix.scoring import Judges
 from minimix.train import backends
-from minimix.train.base import read_tokenizer
 from minimix.train.batches import IGNORED, answer_loss
 from minimix.train.folder import Trained
 from minimix.train.grpo import _arguments, _trainer, grpo
@@ -47,41 +45,6 @@ def example(number: int) -> Example:
     parts = (f"Q: What of the {first}?\nA: It is a {second}.", f"Q: {first}?\nA: number {number}")
     reference = f"Q: What is the {first}?\nA: A {second}, number {number}."
     return Example(Task("qa", parts, reference), "variants", ())
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """Return the folder of a base with two layers of width 16, which at times closes its tag.
-
-    Its rows all lean one way, as do the three pieces of the tag: it draws
-    nearly always these, so every other answer of sixteen tokens closes.
-    """
-    torch = pytest.importorskip("torch")
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    folder = tmp_path_factory.mktemp("tiny")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=49152,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=2048,
-        tie_word_embeddings=False,
-    )
-    tokenizer: Any = read_tokenizer(fast_model())
-    pieces = tokenizer(CLOSE, add_special_tokens=False)["input_ids"]
-    assert len(pieces) == 3
-    make: Any = LlamaForCausalLM
-    model = make(config)
-    with torch.no_grad():
-        model.get_input_embeddings().weight += 1
-        model.get_output_embeddings().weight[pieces] += 1
-    model.to(torch.bfloat16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

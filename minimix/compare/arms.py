@@ -15,8 +15,8 @@ from minimix.rarity import scaled
 from minimix.records import Rows, Sample
 from minimix.spool import subset
 
-SHARES = {"mixed_3_7": 0.7, "mixed_5_5": 0.5, "mixed_7_3": 0.3}
-"""Share of fusions in a mix, which is named originals first (PAPER, Distilling a data pool, 6)."""
+SHARES = {"mixed_3_7": 7, "mixed_5_5": 5, "mixed_7_3": 3}
+"""Fusions among ten rows of a mix, named originals first (PAPER, Distilling a data pool, 6)."""
 FULL = "full"
 ARMS = ("random", "longest", "top_rated", "high", "distilled", *SHARES, FULL)
 """random and full are of the whole pool, the others of what is left without copies."""
@@ -44,7 +44,7 @@ def arms(result: Distilled, pool: Pool, *, seed: int) -> dict[str, Sequence[Samp
         "top_rated": subset(prepared.samples, _down(prepared.ratings, chance)),
         "high": subset(prepared.samples, high[np.argsort(chance[high])].tolist()),
         "distilled": made,
-        **{name: list(mixed(originals, made, share)) for name, share in SHARES.items()},
+        **{name: list(mixed(originals, made, of_ten)) for name, of_ten in SHARES.items()},
         FULL: pool.samples,
     }
     return {name: found[name] for name in ARMS}
@@ -57,12 +57,11 @@ def fusions(result: Distilled) -> list[Sample]:
     return [entry.sample for entry in order]
 
 
-def mixed(originals: Sequence[Sample], made: Sequence[Sample], share: float) -> Iterator[Sample]:
-    """Yield both in turn so that `share` of every beginning are fusions; ends with either."""
+def mixed(originals: Sequence[Sample], made: Sequence[Sample], of_ten: int) -> Iterator[Sample]:
+    """Yield both in turn, `of_ten` of every ten rows fusions; ends where either does."""
     taken = 0
     for row in range(len(originals) + len(made)):
-        wanted = round((row + 1) * share)
-        source, at = (made, taken) if wanted > taken else (originals, row - taken)
+        source, at = (made, taken) if (row + 1) * of_ten // 10 > taken else (originals, row - taken)
         if at >= len(source):
             return
         taken += source is made
