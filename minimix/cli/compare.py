@@ -29,7 +29,7 @@ def _listed(_: click.Context, __: click.Parameter, given: str | None) -> tuple[s
 @click.option("--held-out", help="Samples that students are judged on: a file or a hub id.")
 @click.option(
     "--hold",
-    type=click.IntRange(2),
+    type=click.IntRange(3),
     help="High samples taken out of SOURCE for that, where none are named.  [default: 200]",
 )
 @click.option("--eval-tasks", callback=_listed, help="Tasks of lm-evaluation-harness.")

@@ -36,6 +36,8 @@ DISTILLED, STUDENTS, COST = "distilled", "students", "distilled.spent.json"
 REFERENCE = "mixed_5_5"
 """The set whose tokens the others get."""
 ONCE = "once"
+LEAST_HELD = 3
+"""Held-out samples, one for each third by length."""
 
 Encode = Callable[[Sample], Encoded]
 
@@ -86,8 +88,11 @@ def compare(
     encode = encoder(tokenizer)
     samples = load_pool(str(output / HELD), DistillConfig()).samples
     held = beginning(samples, encode, rows=len(samples), max_length=student.max_length)
-    if len(held) < 2:
-        raise DataError(f"{output / HELD}: expected two samples of {student.max_length} tokens")
+    if len(held) < LEAST_HELD:
+        raise DataError(
+            f"{output / HELD}: expected {LEAST_HELD} samples or more of at most "
+            f"{student.max_length} tokens, found {len(held)}"
+        )
     untrained = answer_losses(student.base, None, held, student)
     students: dict[Arm, list[Student]] = {}
     scores: dict[Arm, list[Mapping[str, Scores]]] = {}

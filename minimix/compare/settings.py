@@ -38,7 +38,7 @@ class CompareConfig:
             if unknown or not given:
                 found = repr(unknown[0]) if unknown else "none"
                 raise ConfigError(f"{name}: expected some of {', '.join(known)}, found {found}")
-        for name, least in (("seeds", 1), ("hold", 2), ("eval_limit", 0)):
+        for name, least in (("seeds", 1), ("hold", 3), ("eval_limit", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected at least {least}, found {getattr(self, name)}")
         if self.eval_folder and not self.eval_tasks:
