@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from minimix import __version__, prompt
+from minimix.arrow import Distilled
 from minimix.card import card
 from minimix.config import DistillConfig
 from minimix.disk import atomic, write_jsonl
-from minimix.distill import Distilled
 from minimix.extras import need
 from minimix.formats import write_row
 from minimix.ledger import contamination, drop, provenance

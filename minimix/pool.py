@@ -16,6 +16,7 @@ from minimix.formats import Parsed, read_row
 from minimix.kinds import Record
 from minimix.progress import Progress, silent
 from minimix.records import Dropped, Place, Sample
+from minimix.rows import Rows
 from minimix.sources import Sources
 from minimix.spool import sample_writer
 
@@ -62,7 +63,7 @@ class Found:
     names: tuple[str, ...] = ()
 
 
-Read = Callable[[str, Columns, Path | None], Iterator[Found]]
+Read = Callable[[str | Rows, Columns, Path | None], Iterator[Found]]
 """A source, which columns of it count, and a folder as for `read_pool`: what its records gave."""
 
 
@@ -86,7 +87,7 @@ def read_pool(
     return pool_of(found, source, columns=columns, max_bad=max_bad, folder=folder)
 
 
-def read_found(source: str, columns: Columns, folder: Path | None = None) -> Iterator[Found]:
+def read_found(source: str | Rows, columns: Columns, folder: Path | None = None) -> Iterator[Found]:
     """Yield what each record of `source` gave; raises errors as `read_records` does."""
     return (find(record, columns) for record in read_records(source, folder=folder))
 

@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from minimix.arrow import Distilled, distill
 from minimix.cli import cli
 from minimix.config import DistillConfig
 from minimix.contamination import NONE, Questions, index, matches, normal, read_questions
-from minimix.distill import Distilled, distill
 from minimix.errors import ConfigError, FormatError
 from minimix.journal import open_journal
 from minimix.output import write_output

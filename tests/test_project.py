@@ -21,6 +21,7 @@ LAYERS = [
     {"config", "disk", "threads"},
     {"array"},
     {"kinds", "prompt", "parse", "formats", "cells", "columns", "unnamed"},
+    {"rows"},
     {"files", "spool", "static", "grammar", "encoder", "vector_store", "sources"},
     {"neighbours", "cover"},
     {"pool", "dedupe", "rating", "cluster", "rarity", "journal", "engines", "embed"},
@@ -30,11 +31,12 @@ LAYERS = [
     {"turns"},
     {"fuse", "accounting"},
     {"train"},
-    {"distill"},
+    {"arrow"},
     {"output"},
     {"executors"},
     {"run", "tracing", "health"},
-    {"rate", "evaluate"},
+    {"rate", "evaluate", "glance"},
+    {"api"},
     {"cli"},
 ]
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names}
