@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 from minimix.arrow import Distilled
 from minimix.config import DistillConfig
 from minimix.extras import need
-from minimix.formats import write_row
 from minimix.glance import SHOWN, glance
+from minimix.output import final_rows
 from minimix.pool import Pool
 from minimix.progress import Progress, silent
 from minimix.records import Dropped, Entry, Sample
@@ -54,12 +54,14 @@ class Settings(TypedDict, total=False):
     exhaustive: bool
     cohort: int
     format: str | None
-    check_against: str | Path | Iterable[str | Path]
+    check_against: str | Path | Sequence[str | Path]
     drop_contaminated: bool
+    license: str | Sequence[str]
+    language: str | Sequence[str]
     executor: str
     model: str | Path
     adapter: str | Path
-    base_url: str | Iterable[str]
+    base_url: str | Sequence[str]
     threads: int
     gpu_layers: int
     parallel: int
@@ -134,24 +136,13 @@ def distill(
 
     Raises a MinimixError in one line for anything that keeps it from finishing.
     """
-    chosen = (config or DistillConfig()).with_settings(_plain(settings))
+    chosen = (config or DistillConfig()).with_settings(settings)
     given = str(source) if isinstance(source, str | Path) else rows_of(source)
     with _folder(output) as folder:
         result, pool = distill_file(
             given, chosen, output=folder, restart=restart, progress=progress, say=tell
         )
     return _distillation(result, pool, chosen, folder if output is not None else None)
-
-
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as a configuration has them: names of files as text, lists as tuples."""
-    plain = {name: str(one) if isinstance(one, Path) else one for name, one in settings.items()}
-    if isinstance(plain.get("check_against"), str):
-        plain["check_against"] = (plain["check_against"],)
-    for name in plain.keys() & {"check_against", "base_url"}:
-        if not isinstance(plain[name], str):
-            plain[name] = tuple(map(str, plain[name]))
-    return plain
 
 
 @contextmanager
@@ -167,10 +158,10 @@ def _folder(output: str | Path | None) -> Iterator[Path]:
 def _distillation(
     result: Distilled, pool: Pool, config: DistillConfig, folder: Path | None
 ) -> Distillation:
-    shape, prepared = config.format or pool.shape, result.prepared
+    prepared = result.prepared
     fused = [(entry, entry.fusion) for entry in result.entries if entry.fusion][:SHOWN]
     return Distillation(
-        rows=[write_row(entry.sample, shape) for entry in result.entries],
+        rows=final_rows(result.entries, config.format or pool.shape),
         entries=result.entries,
         dropped=result.dropped,
         counts=result.counts,

@@ -11,7 +11,7 @@ from typing import Any
 from minimix import audit, contamination, prompt
 from minimix.arrow import Distilled, distill
 from minimix.columns import Columns
-from minimix.config import AUTO, EXTRACT, STATIC, DistillConfig
+from minimix.config import AUTO, EXTRACT, STATIC, TOLD, DistillConfig
 from minimix.contamination import Questions, read_questions
 from minimix.disk import nearest_folder
 from minimix.embed import Embedder, choose, load_embedder
@@ -213,7 +213,7 @@ def _identity(pool: Pool, config: DistillConfig, models: Models) -> Mapping[str,
     samples, drops = (sample.place for sample in pool.samples), (d.place for d in pool.dropped)
     return {
         "input": {"records": pool.records, "sha256": _sha256(chain(samples, drops))},
-        "settings": config.flat(),
+        "settings": {name: value for name, value in config.flat().items() if name not in TOLD},
         "engine": dict(models.engine.settings),
         "model": {"name": models.engine.name, "sha256": models.engine.sha256},
         "embedder": models.embedder,

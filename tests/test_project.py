@@ -18,6 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors"},
     {"extras", "records", "progress"},
+    {"checks"},
     {"config", "disk", "threads"},
     {"array"},
     {"kinds", "prompt", "parse", "formats", "cells", "columns", "unnamed"},
@@ -27,7 +28,8 @@ LAYERS = [
     {"pool", "dedupe", "rating", "cluster", "rarity", "journal", "engines", "embed"},
     {"audit", "overlap", "reward", "judge", "select", "contamination"},
     {"plan"},
-    {"ledger", "prepare", "card", "report", "mixture", "scoring"},
+    {"ledger", "prepare", "front", "trainers", "report", "mixture", "scoring"},
+    {"card"},
     {"turns"},
     {"fuse", "accounting"},
     {"train"},
@@ -35,7 +37,7 @@ LAYERS = [
     {"output"},
     {"executors"},
     {"run", "tracing", "health"},
-    {"rate", "evaluate", "glance"},
+    {"rate", "evaluate", "glance", "publish"},
     {"api"},
     {"cli"},
 ]
