@@ -13,10 +13,10 @@ LOG_IN = "no token for the hub; run 'hf auth login', or set HF_TOKEN"
 
 def check_repo(repo: str) -> None:
     """Raise ConfigError where nothing could be pushed to `repo`, before hours go into a run."""
-    hub = need("huggingface_hub")
+    hub, errors = need("huggingface_hub"), need("huggingface_hub.errors")
     try:
-        hub.utils.validate_repo_id(repo)
-    except hub.errors.HFValidationError as error:
+        need("huggingface_hub.utils").validate_repo_id(repo)
+    except errors.HFValidationError as error:
         raise ConfigError(f"push_to_hub: expected owner/name ({brief(error)})") from error
     if not hub.get_token():
         raise ConfigError(f"push_to_hub: {LOG_IN}")
@@ -31,8 +31,8 @@ def push(folder: Path, repo: str) -> str:
     check_repo(repo)
     if not (folder / LEDGER).exists():
         raise OutputError(f"{folder}: no output of minimix")
-    hub, unreached = need("huggingface_hub"), need("httpx").HTTPError
-    api = hub.HfApi(library_name="minimix", library_version=__version__)
+    refused, unreached = need("huggingface_hub.errors").HfHubHTTPError, need("httpx").HTTPError
+    api = need("huggingface_hub").HfApi(library_name="minimix", library_version=__version__)
     try:
         made = api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
         api.upload_folder(
@@ -42,7 +42,7 @@ def push(folder: Path, repo: str) -> str:
             commit_message=f"Distilled by minimix {__version__}",
             ignore_patterns=[f"{JOURNAL}/**", ".*"],
         )
-    except (hub.errors.HfHubHTTPError, unreached, OSError, ValueError, RuntimeError) as error:
+    except (refused, unreached, OSError, ValueError, RuntimeError) as error:
         raise OutputError(
             f"{repo}: not uploaded ({type(error).__name__}: {brief(error)}); "
             f"{folder} is whole: start the same command again"

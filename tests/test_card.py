@@ -69,7 +69,7 @@ def test_the_hubs_library_reads_the_card_and_finds_its_own_fields():
     )
     assert data.task_categories == ["text-generation"]
     assert data.size_categories == ["n<1K"]
-    assert data.to_dict() == yaml.safe_load(text.split("---\n")[1])
+    assert data.to_dict() == yaml.safe_load(text.split("---\n")[1])  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("rows", [0, 999, 1_000, 99_999, 5_000_000, 20_000_000])
