@@ -85,6 +85,12 @@ class Journal:
             raise unwritable(path, error) from error
 
 
+def answers_in(output: Path) -> Iterator[Answer]:
+    """Yield every answer that finished cohorts of a run hold."""
+    for _, answers in _read_cohorts(output / FOLDER / COHORTS).values():
+        yield from answers
+
+
 @contextmanager
 def open_journal(output: Path, *, restart: bool) -> Iterator[Journal]:
     """Open the journal of an output folder, alone; `restart` passes an earlier run over.

@@ -127,7 +127,7 @@ def distill_file(
             engine = _open(config, journal)
             if config.embedder == AUTO and journal.embedder:
                 config = replace(config, embedder=journal.embedder)
-            config, embedder = _embedder(config, pool, progress=progress, say=say)
+            config, embedder = open_embedder(config, pool, progress=progress, say=say)
             opened = Models(
                 embed=embedder.embed,
                 embedder=f"{embedder.name} {embedder.sha256[:12]}",
@@ -182,12 +182,12 @@ def look(
 ) -> tuple[Pool, Prepared]:
     """Return the pool in `source` and its preparation: no distiller takes part."""
     pool = load_pool(source, config, progress=progress)
-    config, embedder = _embedder(config, pool, progress=progress, say=say)
+    config, embedder = open_embedder(config, pool, progress=progress, say=say)
     rater = open_rater(config.rater, length_neutral=config.length_neutral)
     return pool, prepare(pool, config=config, embed=embedder.embed, rate=rater.rate)
 
 
-def _embedder(
+def open_embedder(
     config: DistillConfig, pool: Pool, *, progress: Progress, say: Say
 ) -> tuple[DistillConfig, Embedder]:
     """Return the settings with the embedder that `auto` means for this pool, and that embedder."""

@@ -38,7 +38,7 @@ LAYERS = [
     {"executors"},
     {"run", "tracing", "health"},
     {"rate", "evaluate", "glance", "publish"},
-    {"api"},
+    {"api", "compare"},
     {"cli"},
 ]
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names}

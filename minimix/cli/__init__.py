@@ -21,6 +21,7 @@ COMMANDS = (
     "train",
     "export",
     "evaluate",
+    "compare",
     "mixture",
     "doctor",
 )
@@ -88,5 +89,6 @@ def cli() -> None:
     minimix train sft tasks        train the distiller on tasks with references
     minimix export sft             turn what was trained into GGUF files, each checked
     minimix evaluate TASKS         how good a distiller is, on held-out tasks
+    minimix compare data.jsonl     whether the distilled set trains a better model than others
     minimix doctor                 what is installed, and what will be used
     """

@@ -65,7 +65,8 @@ def shared(function: F) -> F:
     return function
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
+def given_settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -120,7 +121,7 @@ def sft_command(
     """
     from minimix.train.sft import sft
 
-    config = with_settings(SftConfig, preset, _given(options))
+    config = with_settings(SftConfig, preset, given_settings(options))
     done = sft(tasks, output, config, adapter=adapter, restart=restart, say=_say(quiet=quiet))
     click.echo(_text(done))
 
@@ -152,7 +153,7 @@ def grpo_command(
     """
     from minimix.train.grpo import grpo
 
-    config = with_settings(GrpoConfig, preset, _given(options))
+    config = with_settings(GrpoConfig, preset, given_settings(options))
     done = grpo(tasks, adapter, output, config, restart=restart, say=_say(quiet=quiet))
     click.echo(_text(done))
 

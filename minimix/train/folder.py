@@ -30,7 +30,8 @@ FREE = frozenset(
 class Trained:
     """What a training left: `steps` in all, tasks used and left out, the last losses, the adapter.
 
-    `eval_loss` is None without held-out tasks, `reward` (0..1) but for GRPO.
+    `eval_loss` is None without held-out tasks, `reward` (0..1) but for GRPO; `tokens` were trained
+    on, prompts and answers together, 0 where nobody counted.
     """
 
     steps: int
@@ -40,6 +41,7 @@ class Trained:
     adapter: Path
     eval_loss: float | None = None
     reward: float | None = None
+    tokens: int = 0
 
 
 @contextmanager
@@ -94,10 +96,18 @@ def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _clear(folder: Path) -> None:
+def remove_checkpoints(folder: Path) -> None:
+    """Remove what only a training that goes on needs; raises OutputError where it cannot."""
     try:
         for path in _checkpoints(folder):
             shutil.rmtree(path)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def _clear(folder: Path) -> None:
+    remove_checkpoints(folder)
+    try:
         (folder / LOG).unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error

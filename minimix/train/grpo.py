@@ -21,7 +21,7 @@ from minimix.train import backends
 from minimix.train.adapter import WEIGHTS, Adapter
 from minimix.train.batches import Groups, groups_of
 from minimix.train.folder import ADAPTER, Trained, begin, steps_done
-from minimix.train.inputs import embedder_hash, hashes, rater_hash, read_start
+from minimix.train.inputs import embedder_hash, rater_hash, read_start, tasks_hash
 from minimix.train.rewards import Judging, check_kinds
 from minimix.train.settings import GrpoConfig
 from minimix.train.steps import go_on, shared_arguments, step_count
@@ -67,7 +67,8 @@ def grpo(
     generator = backends.writes_with(config.generator, backend)
     start = read_start(adapter)
     inputs = {
-        **hashes(tasks, backend),
+        **tasks_hash(tasks),
+        "backend used": backend,
         "adapter": file_sha256(start.folder / WEIGHTS),
         "generator used": generator,
         **rater_hash(config.rater),
@@ -123,10 +124,10 @@ def _asked(file: Path, tokenizer: Any, config: GrpoConfig) -> Asked:
     given = [example.task for example in read_examples(file)]
     made = [(task, prompt_ids(tokenizer, task)) for task in given]
     fitting = [(task, ids) for task, ids in made if len(ids) <= config.max_prompt_length]
-    rows = config.per_device_train_batch_size * config.gradient_accumulation_steps
-    if len(fitting) < rows // config.num_generations:
+    least = config.per_step // config.num_generations
+    if len(fitting) < least:
         raise DataError(
-            f"{file}: expected {rows // config.num_generations} tasks or more for one step, found "
+            f"{file}: expected {least} tasks or more for one step, found "
             f"{len(fitting)} of at most {config.max_prompt_length} tokens"
         )
     return Asked(

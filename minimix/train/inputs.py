@@ -12,11 +12,11 @@ from minimix.train.adapter import Adapter, check_plain, read_adapter
 from minimix.train.shipped import DISTILLER, shipped_adapter
 
 
-def hashes(tasks: Path, backend: str) -> dict[str, str]:
-    """Return the hash of the tasks, and the backend; raises DataError where there are none."""
+def tasks_hash(tasks: Path) -> dict[str, str]:
+    """Return the hash of the tasks by name; raises DataError where there are none."""
     if not (tasks / TRAIN).is_file():
         raise DataError(f"{tasks}: expected a folder of tasks with {TRAIN}, found none")
-    return {TRAIN: file_sha256(tasks / TRAIN), "backend used": backend}
+    return {TRAIN: file_sha256(tasks / TRAIN)}
 
 
 def rater_hash(rater: str) -> dict[str, str]:

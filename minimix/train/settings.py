@@ -64,6 +64,11 @@ class TrainConfig:
         if self.max_steps == 0:
             raise ConfigError(f"max_steps: expected 1 or more, or {NO_STEPS} for no limit, found 0")
 
+    @property
+    def per_step(self) -> int:
+        """Rows of one step on one device."""
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
 
 @dataclass(frozen=True, kw_only=True)
 class SftConfig(TrainConfig):
@@ -129,11 +134,10 @@ class GrpoConfig(TrainConfig):
                 "scale_rewards: expected none with loss_type dr_grpo, which Unsloth would set so, "
                 f"found {self.scale_rewards}"
             )
-        rows = self.per_device_train_batch_size * self.gradient_accumulation_steps
-        if rows % self.num_generations:
+        if self.per_step % self.num_generations:
             raise ConfigError(
                 "per_device_train_batch_size x gradient_accumulation_steps: expected a multiple "
-                f"of num_generations ({self.num_generations}), found {rows}"
+                f"of num_generations ({self.num_generations}), found {self.per_step}"
             )
 
 

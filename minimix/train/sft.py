@@ -4,7 +4,8 @@ The trainer is trl's. It is given ids with labels on the answers alone, so logit
 answer tokens only, and batches of like length in few shapes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from minimix.train import backends
 from minimix.train.adapter import WEIGHTS
 from minimix.train.batches import LikeLengths, answer_loss, dataset
 from minimix.train.folder import ADAPTER, Trained, begin, steps_done
-from minimix.train.inputs import hashes, read_start
+from minimix.train.inputs import read_start, tasks_hash
 from minimix.train.settings import SftConfig
 from minimix.train.steps import go_on, shared_arguments, step_count
 from minimix.train.tokens import Encoded, encode
@@ -26,6 +27,26 @@ from minimix.train.watch import Log, is_first, listener
 PLOT = "loss.png"
 NEW = "a new one"
 COLUMNS = ("loss", "eval_loss", "learning_rate", "grad_norm", "tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Rows to learn from, how many were too long to be among them, and rows held out."""
+
+    train: Sequence[Encoded]
+    left_out: int
+    held: Sequence[Encoded] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What makes the rows with a model's tokenizer, and by hash what they are made from.
+
+    A run goes on only with rows made from the same.
+    """
+
+    read: Callable[[Any], Lesson]
+    made_from: Mapping[str, str]
 
 
 def sft(
@@ -43,25 +64,44 @@ def sft(
     in `output`, if the settings are those it was made with. Raises DataError where no task fits,
     ConfigError for other settings or where `adapter` is of another shape.
     """
-    backend = backends.prepare(config.backend)
-    inputs = hashes(tasks, backend) | {"adapter": _started(adapter, config) if adapter else NEW}
-    with begin(output, config, inputs, restart=restart) as checkpoint:
-        model, tokenizer = backends.open_model(_wanted(config), backend)
-        if adapter:
-            backends.load_weights(model, read_start(adapter).folder)
+
+    def read(tokenizer: Any) -> Lesson:
         examples = read_examples(tasks / TRAIN)
         train, left_out = encode(examples, tokenizer, max_length=config.max_length)
         if not train:
             raise DataError(f"{tasks / TRAIN}: no task fits max_length {config.max_length}")
-        held = _held_out(tasks, tokenizer, config)
-        steps = step_count(len(train), config)
+        return Lesson(train, left_out, _held_out(tasks, tokenizer, config))
+
+    course = Course(read, tasks_hash(tasks))
+    return fit(course, output, config, adapter=adapter, restart=restart, say=say)
+
+
+def fit(
+    course: Course,
+    output: Path,
+    config: SftConfig,
+    *,
+    adapter: Path | None = None,
+    restart: bool = False,
+    say: Say = unheard,
+) -> Trained:
+    """Train a LoRA on the rows of a course; as `sft` otherwise."""
+    backend = backends.prepare(config.backend)
+    inputs = {**course.made_from, "backend used": backend, "adapter": _started(adapter, config)}
+    with begin(output, config, inputs, restart=restart) as checkpoint:
+        model, tokenizer = backends.open_model(wanted(config), backend)
+        if adapter:
+            backends.load_weights(model, read_start(adapter).folder)
+        lesson = course.read(tokenizer)
+        steps = step_count(len(lesson.train), config)
         say(
-            f"{len(train):,} tasks, {left_out:,} longer than {config.max_length} tokens left out; "
-            f"{len(held):,} held out; step {steps_done(checkpoint):,} of {steps:,}; {backend}"
+            f"{len(lesson.train):,} rows, {lesson.left_out:,} longer than {config.max_length} "
+            f"tokens left out; {len(lesson.held):,} held out; step {steps_done(checkpoint):,} of "
+            f"{steps:,}; {backend}"
         )
         log = Log(output, COLUMNS, done=steps_done(checkpoint))
         arguments = _arguments(output, config, steps, backend)
-        trainer = _trainer(model, tokenizer, train, held, arguments=arguments, backend=backend)
+        trainer = _trainer(model, tokenizer, lesson, arguments=arguments, backend=backend)
         trainer.add_callback(_listener(log, steps, say))
         done = go_on(trainer, model, checkpoint, steps)
         if is_first():
@@ -69,16 +109,19 @@ def sft(
         log.plot(("loss", "eval_loss"), PLOT)
         return Trained(
             steps=done,
-            tasks=len(train),
-            left_out=left_out,
+            tasks=len(lesson.train),
+            left_out=lesson.left_out,
             loss=log.last("loss"),
             eval_loss=log.last("eval_loss"),
+            tokens=round(log.last("tokens") or 0),
             adapter=output / ADAPTER,
         )
 
 
-def _started(adapter: Path, config: SftConfig) -> str:
+def _started(adapter: Path | None, config: SftConfig) -> str:
     """Return the hash of the adapter to begin with; raises ConfigError where it is of no use."""
+    if not adapter:
+        return NEW
     start = read_start(adapter)
     found = {"base": start.base, **{name: start.config[name] for name in ("r", "lora_alpha")}}
     for name, value in found.items():
@@ -89,7 +132,8 @@ def _started(adapter: Path, config: SftConfig) -> str:
     return file_sha256(start.folder / WEIGHTS)
 
 
-def _wanted(config: SftConfig) -> backends.Wanted:
+def wanted(config: SftConfig) -> backends.Wanted:
+    """Return the model that a training with these settings opens."""
     return backends.Wanted(
         base=config.base,
         r=config.r,
@@ -131,14 +175,13 @@ def _held_out(tasks: Path, tokenizer: Any, config: SftConfig) -> list[Encoded]:
 def _trainer(
     model: Any,
     tokenizer: Any,
-    train: Sequence[Encoded],
-    held: Sequence[Encoded],
+    lesson: Lesson,
     *,
     arguments: Any,
     backend: str,
 ) -> Any:
     trl, transformers = need("trl", extra="train"), need("transformers", extra="train")
-    lengths = [len(one) for one in train]
+    lengths = [len(one) for one in lesson.train]
     own_loss = backend == backends.PLAIN and not backends.has_gpu()
 
     class Trainer(trl.SFTTrainer):  # type: ignore[misc,name-defined]
@@ -160,13 +203,13 @@ def _trainer(
         def create_model_card(self, *_: Any, **__: Any) -> None:
             """Write none: it would name paths of this machine."""
 
-    if not held:
+    if not lesson.held:
         arguments.eval_strategy = transformers.IntervalStrategy.NO
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=dataset(train),
-        eval_dataset=dataset(held) if held else None,
+        train_dataset=dataset(lesson.train),
+        eval_dataset=dataset(lesson.held) if lesson.held else None,
         processing_class=tokenizer,
     )
     collators = need("trl.trainer.sft_trainer", extra="train")

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from minimix.extras import need
 from minimix.train import backends
 from minimix.train.folder import steps_done
 from minimix.train.settings import TrainConfig
@@ -55,7 +56,7 @@ def shared_arguments(output: Path, config: TrainConfig, steps: int) -> dict[str,
         "weight_decay": config.weight_decay,
         "max_grad_norm": config.max_grad_norm,
         "gradient_checkpointing": config.gradient_checkpointing,
-        "bf16": True,
+        "bf16": backends.precision() == need("torch").bfloat16,
         "use_cpu": not gpu,
         "dataloader_pin_memory": gpu,
         "logging_steps": min(config.logging_steps, steps),

@@ -1,0 +1,1 @@
+"""Does the distilled set train a better model? Students of it beside those of plain subsets."""
