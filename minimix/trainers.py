@@ -29,10 +29,10 @@ FORMATS = {
 SCRIPT = '''\
 """The rows of train.jsonl as trl's SFTTrainer takes them, and a training on them.
 
-python {script} MODEL OUTPUT
+python {script} --model_name_or_path MODEL --output_dir OUTPUT
+takes all options of `trl sft` but those of the data set.
 """
 
-import sys
 from pathlib import Path
 
 from datasets import load_dataset
@@ -48,10 +48,17 @@ train = load_dataset(
 train = train.map(chat, remove_columns=train.column_names)
 
 if __name__ == "__main__":
-    from trl import SFTConfig, SFTTrainer
+    from trl import ModelConfig, SFTConfig, SFTTrainer, TrlParser, get_peft_config
 
-    model, output = sys.argv[1:]
-    SFTTrainer(model, train_dataset=train, args=SFTConfig(output_dir=output)).train()
+    model, args = TrlParser((ModelConfig, SFTConfig)).parse_args_and_config()
+    trainer = SFTTrainer(
+        model.model_name_or_path,
+        args=args,
+        train_dataset=train,
+        peft_config=get_peft_config(model),
+    )
+    trainer.train()
+    trainer.save_model()
 '''
 FROM_TURNS = """\
     roles = {roles}

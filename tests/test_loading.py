@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -85,3 +86,15 @@ def test_trl_trains_on_what_the_script_makes(shape, tiny, tmp_path):  # noqa: F8
     losses = trained(rows, tiny, tmp_path / "out")
     assert len(losses) == 2
     assert all(0 < loss < 100 for loss in losses)
+
+
+def test_the_script_trains_by_itself_with_the_options_of_trl(tiny, tmp_path):  # noqa: F811
+    distilled(tmp_path / "set.distilled", "alpaca")
+    script = f"set.distilled/{FOLDER}/{TRL}"
+    options = "--output_dir out --max_steps 2 --max_length 128 --use_cpu --bf16 false --use_peft"
+    done = subprocess.run(
+        [sys.executable, script, "--model_name_or_path", str(tiny), *options.split()],
+        cwd=tmp_path, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "adapter_model.safetensors").exists()
