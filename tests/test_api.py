@@ -157,3 +157,11 @@ def test_import_takes_less_than_100_ms_and_brings_nothing_heavy():
         for _ in range(3)
     ]
     assert min(float(run.stdout) for run in runs) < 0.1
+
+
+def test_a_finished_run_takes_another_licence_and_its_rows_stay(tmp_path):
+    first = minimix.distill(rows(), output=tmp_path / "out", **FEW)
+    assert "license: unknown" in (tmp_path / "out" / "README.md").read_text()
+    again = minimix.distill(rows(), output=tmp_path / "out", license="mit", **FEW)
+    assert "license: mit" in (tmp_path / "out" / "README.md").read_text()
+    assert again.rows == first.rows
