@@ -13,7 +13,6 @@ import pytest
 
 import minimix
 from minimix.trainers import FOLDER, TRL
-from tests.test_training import tiny  # noqa: F401  a fixture
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "dolly.jsonl"
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -67,7 +66,7 @@ def trained(rows: Any, base: Path, output: Path) -> list[float]:
 
 
 @pytest.mark.parametrize("shape", NATIVE)
-def test_trl_trains_on_the_folder_as_it_is(shape, tiny, tmp_path):  # noqa: F811
+def test_trl_trains_on_the_folder_as_it_is(shape, tiny, tmp_path):
     import datasets
 
     distilled(tmp_path / "set.distilled", shape)
@@ -80,7 +79,7 @@ def test_trl_trains_on_the_folder_as_it_is(shape, tiny, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize("shape", ["alpaca", "dolly", "question-answer", "mixture"])
-def test_trl_trains_on_what_the_script_makes(shape, tiny, tmp_path):  # noqa: F811
+def test_trl_trains_on_what_the_script_makes(shape, tiny, tmp_path):
     distilled(tmp_path / "set.distilled", shape)
     rows = runpy.run_path(str(tmp_path / "set.distilled" / FOLDER / TRL))["train"]
     losses = trained(rows, tiny, tmp_path / "out")
@@ -88,7 +87,7 @@ def test_trl_trains_on_what_the_script_makes(shape, tiny, tmp_path):  # noqa: F8
     assert all(0 < loss < 100 for loss in losses)
 
 
-def test_the_script_trains_by_itself_with_the_options_of_trl(tiny, tmp_path):  # noqa: F811
+def test_the_script_trains_by_itself_with_the_options_of_trl(tiny, tmp_path):
     distilled(tmp_path / "set.distilled", "alpaca")
     script = f"set.distilled/{FOLDER}/{TRL}"
     options = "--output_dir out --max_steps 2 --max_length 128 --use_cpu --bf16 false --use_peft"
