@@ -1,6 +1,8 @@
 """Comparing sets: which rows each has, what they have alike, what is held out, what is said."""
 
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from minimix.train.tokens import Encoded
 from tests.fakes import CONFIG, embed, near_rows, pool, run, sample
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "dolly.jsonl"
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "does_it_help.ipynb"
 EAST = Encoded([1, 2], [3])
 
 
@@ -335,3 +338,23 @@ def test_a_task_that_the_harness_does_not_know_is_refused_in_one_line(tiny, tmp_
     pytest.importorskip("lm_eval")
     with pytest.raises(DataError, match="lm-eval no_such_task: cannot be run"):
         harness(str(tiny), tmp_path, ["no_such_task"], tmp_path)
+
+
+@pytest.mark.slow
+def test_the_notebook_compares_a_small_pool(tiny, held, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    given = f"""
+SOURCE, BUDGET, ARMS, SEEDS = {str(EXAMPLE)!r}, "8", "random,mixed_5_5", 1
+STUDENT = "--preset cpu --base {tiny} --num-train-epochs 1 --warmup-steps 1"
+JUDGED, DISTILL = "--held-out {held}", {{"model": "{EXTRACT}"}}
+"""
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        cell.source = "" if "install" in tags else given if "parameters" in tags else cell.source
+    where = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=600, resources=where).execute()
+    shown = notebook.cells[-1].outputs[0]["data"]["text/plain"]
+    assert "'random'" in shown
+    assert "'mixed_5_5'" in shown
