@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from minimix import __version__, prompt
+from minimix import __version__, prompt, report
 from minimix.arrow import Distilled
 from minimix.card import About, card
 from minimix.config import DistillConfig
@@ -15,11 +15,11 @@ from minimix.disk import atomic, write_jsonl
 from minimix.extras import need
 from minimix.formats import write_row
 from minimix.ledger import contamination, drop, provenance
-from minimix.plan import by_worth, describe
 from minimix.pool import Pool
 from minimix.rating.trust import compare, in_words
 from minimix.records import Entry, Models, Rater
-from minimix.report import Page, mean_similarity, render
+from minimix.report import PAGE
+from minimix.shown import shown
 from minimix.sources import table
 from minimix.trainers import FOLDER as USE
 from minimix.trainers import uses
@@ -28,7 +28,7 @@ TRAIN = "train.jsonl"
 PROVENANCE = "provenance.jsonl"
 DROPPED = "dropped.jsonl"
 CONTAMINATION = "contamination.jsonl"
-REPORT = "report.html"
+REPORT = PAGE
 CARD = "README.md"
 RUN = "run.yaml"
 GROUPS, SKIPPED = 5, 20
@@ -102,10 +102,10 @@ def write_output(
     }
     with atomic(folder / RUN) as file:
         need("yaml").safe_dump(run, file, sort_keys=False, allow_unicode=True)
-    with atomic(folder / REPORT) as file:
-        trust = _trust(result, pool, models.rater)
-        facts = {**_facts(result, run), **_source_facts(result, pool)}
-        file.write(_report(result, title, trust, {**settings, **facts}))
+    trust = _trust(result, pool, models.rater)
+    facts = {**_facts(result, run), **_source_facts(result, pool)}
+    page = shown(result, title=title, trust=trust, settings={**settings, **facts})
+    report.write(folder, page)
 
 
 def _by_source(result: Distilled, pool: Pool) -> list[tuple[str, list[int]]]:
@@ -145,44 +145,15 @@ def _trust(result: Distilled, pool: Pool, rater: Rater) -> list[str]:
     return lines
 
 
-def _report(result: Distilled, name: str, trust: Sequence[str], settings: Mapping[str, Any]) -> str:
-    prepared = result.prepared
-    fusions = [
-        (entry, prepared.sources(prepared.clusters[entry.fusion.cluster]))
-        for entry in result.entries
-        if entry.fusion
-    ]
-    written, outlook = result.written, prepared.outlook
-    skipped = [number for number in written.unreached if number < len(outlook.rating)][:SKIPPED]
-    few = describe(outlook, written.turned, [[number] for number in skipped])
-    fifths = by_worth(outlook, written.turned, groups=GROUPS)
-    page = Page(
-        title=name,
-        counts=result.counts,
-        notes=result.notes,
-        trust=trust,
-        fusions=fusions,
-        plan=describe(outlook, written.turned, fifths),
-        skipped=[
-            (one, prepared.sources(prepared.clusters[number]))
-            for one, number in zip(few, skipped, strict=True)
-        ],
-        matches=result.matches,
-        dropped=result.dropped,
-        settings=settings,
-    )
-    return render(page)
-
-
 def _facts(result: Distilled, run: Mapping[str, Any]) -> dict[str, str]:
     prepared = result.prepared
-    similarity = mean_similarity(prepared.clusters)
+    near = [cluster.similarity for cluster in prepared.clusters]
     return {
         "model": str(run["model"]["name"]),
         "embedder": str(run["embedder"]),
         "rater": str(run["rater"]),
         "similarity floor": f"{prepared.floor:.3f}",
-        "mean similarity in clusters": f"{similarity:.3f}",
+        "mean similarity in clusters": f"{sum(near) / max(1, len(near)):.3f}",
         "seconds": ", ".join(f"{stage} {spent:.1f}" for stage, spent in result.seconds.items()),
         **{f"engine: {name}": str(value) for name, value in run["engine"].items()},
         **{name: str(value) for name, value in run["versions"].items()},

@@ -34,6 +34,8 @@ LAYERS = [
     {"fuse", "accounting"},
     {"train"},
     {"arrow"},
+    {"figures"},
+    {"shown"},
     {"output"},
     {"executors"},
     {"run", "tracing", "health"},

@@ -1,62 +1,130 @@
-"""The report holds text from strangers, and shows it as text."""
+"""The report holds text from strangers, and shows it as text; its figures are those of the run."""
 
-from collections import Counter
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from minimix.contamination import Match
-from minimix.plan import Group
-from minimix.records import Audit, Dropped, Entry, Fusion, Place, Reward, Sample
-from minimix.report import Page, render
+import pytest
+from click.testing import CliRunner
 
-HOSTILE = "<script>alert(1)</script> <|im_end|> {{ 7 * 7 }} </answer>"
-PLACE = Place("data.jsonl", 1, 0, "0" * 64)
+from minimix.cli import cli
+from minimix.errors import DataError
+from minimix.report import DATA, PAGE, remake, render, write
+from minimix.report.charts import Flow, bars, flow, points
+from minimix.shown import LONGEST, _text, shown
+from tests.fakes import CONFIG, near_rows, run, sample
 
-
-def page() -> str:
-    sample = Sample(HOSTILE, HOSTILE, (PLACE, PLACE))
-    audit = Audit(1, 1, 1, 1, 0, lost=("<b>lost</b>",), unsupported=("#49",))
-    fusion = Fusion(0, sample, 4.0, Reward(1, None, 1), audit)
-    made = Page(
-        title="<title>",
-        counts=Counter(samples=2),
-        notes=["<note>"],
-        trust=["<trust>"],
-        fusions=[(Entry(sample, "fusion", 4.0, 0.5, fusion), [sample, sample])],
-        plan=[Group(2, 0.25, 3.5, 0.5, 1, 1)],
-        skipped=[(Group(1, 0.125, 3.25, 0.5, 0, 0), [sample])],
-        matches=[Match(sample, PLACE, "near", 0.5)],
-        dropped=[Dropped(PLACE, "judge", "<reason>")],
-        settings={"<name>": "<value>"},
-    )
-    return render(made)
+HOSTILE = '<script>alert(1)</script> </script><!-- {{ 7 * 7 }} "onclick="x \0 \u202eevil'
 
 
-def test_text_from_data_is_escaped_wherever_it_stands():
-    found = page()
-    assert "<script" not in found
-    assert found.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7
-    escaped = (
-        "&lt;b&gt;lost",
-        "&lt;trust&gt;",
-        "&lt;note&gt;",
-        "&lt;reason&gt;",
-        "&lt;name&gt;",
-        "&lt;value&gt;",
-    )
-    assert all(text in found for text in escaped)
+def data(folder: Path, text: str = "") -> dict[str, Any]:
+    """Return what the page of a small run shows; `text` stands wherever a stranger's text may."""
+    rows = [replace(one, response=f"{one.response} {text}") for one in near_rows(9)]
+    high = replace(sample(f"Why? {text}", f"Because. {text}", 99), rating=4.5)
+    result = run(folder, [*rows, high], CONFIG)
+    made = shown(result, title=f"t {text}", trust=[f"u {text}"], settings={f"n {text}": text})
+    made["notes"] = [f"o {text}"]
+    made["reasons"].append({"stage": "read", "reason": f"r {text}", "number": 1})
+    return made
 
 
-def test_templates_in_data_are_not_run():
-    assert "{{ 7 * 7 }}" in page()
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> dict[str, Any]:
+    return data(tmp_path_factory.mktemp("run"))
 
 
-def test_the_page_asks_nobody_for_anything():
-    found = page()
-    assert "default-src 'none'" in found
-    assert "http" not in found.replace("http-equiv", "")
-    assert "src=" not in found
+def elements(page: str) -> list[str]:
+    """Return the tags of a page by name, without what stands in its own script and data."""
+    outside = re.sub(r"<(script|style)\b[^>]*>.*?</\1>", "", page, flags=re.DOTALL)
+    return re.findall(r"<([a-z]+[^>]*)>", outside)
 
 
-def test_the_plan_and_what_it_skipped_are_shown():
-    found = page()
-    assert '<td class="n">25 %</td><td class="n">3.50</td>' in found
-    assert '<td class="n">12 %</td><td class="n">3.25</td>' in found
+def test_text_from_data_is_text_wherever_it_stands(tmp_path):
+    page = render(data(tmp_path, HOSTILE))
+    assert page.count("<script") == page.count("</script>") == 2
+    assert "<!--" not in page
+    assert not [tag for tag in elements(page) if "onclick" in tag.partition(" ")[0]]
+    assert not [tag for tag in elements(page) if re.search(r"\bon\w+=\"", tag)]
+    assert "{{ 7 * 7 }}" in page
+    assert "\0" not in page
+    page.encode("utf-8")
+
+
+def test_what_stands_in_the_script_is_read_as_it_was(plain):
+    made = {**plain, "fusions": [{**one, "prompt": HOSTILE} for one in plain["fusions"]]}
+    page = render(made)
+    assert page.count("<script") == page.count("</script>") == 2
+    found = re.search(r'<script type="application/json" id="fusions">(.*?)</script>', page)
+    assert found is not None
+    assert json.loads(found[1]) == made["fusions"] != []
+
+
+def test_the_page_asks_nobody_for_anything_and_lets_only_its_own_script_in(plain):
+    page = render(plain)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src &#39;none&#39;; style-src &#39;sha256-")
+    assert "unsafe" not in policy[1]
+    assert "http" not in page.replace("http-equiv", "")
+    assert "src=" not in page
+    assert "style=" not in page
+
+
+def test_the_flow_adds_up_to_the_samples_that_were_read(plain):
+    assert sum(part["samples"] for part in plain["flow"]) == plain["counts"]["samples"] == 10
+
+
+def test_a_band_is_as_thick_as_its_share():
+    picture = flow("all", [Flow("a", 30, "kept"), Flow("b", 10, "dropped"), Flow("none", 0, "x")])
+    assert 'aria-label="all: 30 a; 10 b"' in picture
+    assert picture.count("<path") == 2
+    assert 'height="240.0"' in picture  # the whole; 180 of it are a, so b begins there
+    assert "190.0" in picture
+
+
+def test_bars_are_as_tall_as_their_values():
+    picture = bars("lengths", ["1", "2"], {"before": [0.25, 0.5], "after": [0.0, 0.25]})
+    assert re.findall(r'height="([\d.]+)"', picture) == ["78.0", "156.0", "0.0", "78.0"]
+    assert "1: 25% before, 0 after; 2: 50% before, 25% after" in picture
+    assert bars("none", [], {"one": []}).startswith("<svg")
+
+
+def test_fusions_are_drawn_last_and_larger():
+    assert points("map", [(0, 0, "dropped"), (9, 9, "fusion")]).endswith('cy="9" r="9"/></svg>')
+
+
+def test_every_fusion_stands_beside_its_sources_with_what_the_audit_found(plain):
+    assert len(plain["fusions"]) == plain["counts"]["fusions"] > 0
+    for fusion in plain["fusions"]:
+        assert len(fusion["sources"]) >= 2
+        assert fusion["lost"] == []
+        assert all(source["place"].startswith("f:") for source in fusion["sources"])
+
+
+def test_a_long_text_is_cut_and_says_by_how_much():
+    found = _text(sample("Why?", "x" * (LONGEST + 7)))
+    assert (len(found["response"]), found["more"]) == (LONGEST, 7)
+
+
+def test_half_a_character_in_a_setting_does_not_keep_the_page_from_the_disk(plain, tmp_path):
+    write(tmp_path, {**plain, "notes": ["half \ud800"]})
+    assert "half ?" in (tmp_path / PAGE).read_text("utf-8")
+
+
+def test_a_report_is_made_again_byte_for_byte(plain, tmp_path):
+    write(tmp_path, plain)
+    first = (tmp_path / PAGE).read_bytes()
+    (tmp_path / PAGE).unlink()
+    done = CliRunner().invoke(cli, ["report", str(tmp_path)])
+    assert done.output.strip() == str(tmp_path / PAGE)
+    assert (tmp_path / PAGE).read_bytes() == first
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 0}'])
+def test_a_folder_without_its_data_is_refused_in_one_line(tmp_path, text):
+    if text:
+        (tmp_path / DATA).write_text(text)
+    with pytest.raises(DataError, match="expected"):
+        remake(tmp_path)

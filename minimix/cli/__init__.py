@@ -18,6 +18,7 @@ COMMANDS = (
     "inspect",
     "rate",
     "trace",
+    "report",
     "train",
     "export",
     "evaluate",
@@ -85,6 +86,7 @@ def cli() -> None:
     minimix inspect data.jsonl     what is in it: format, copies, ratings, clusters
     minimix rate data.jsonl        rate every sample; --fit learns from ratings of yours
     minimix trace ID               where a row of the result came from
+    minimix report data.distilled  make its report again, or open it
     minimix mixture sample         tasks to train on: a sample of MIXTURE; build makes them here
     minimix train sft tasks        train the distiller on tasks with references
     minimix export sft             turn what was trained into GGUF files, each checked

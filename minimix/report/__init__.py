@@ -1,57 +1,99 @@
-"""report.html: one file that opens from disk, asks nobody for anything, and escapes all text."""
+"""report.html: one file that opens from disk, asks nobody for anything, and shows text as text.
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+What it shows lies in report.json beside it, so that `minimix report` makes it again.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minimix.contamination import Match
+from minimix.disk import atomic
+from minimix.errors import DataError, brief
 from minimix.extras import need
-from minimix.plan import Group
-from minimix.records import Cluster, Dropped, Entry, Sample
+from minimix.report.charts import Flow, bars, flow, points
 
-TEMPLATE = Path(__file__).parent / "report.html.jinja"
-REASONS = 40
+HERE = Path(__file__).parent
+PAGE, DATA = "report.html", "report.json"
+VERSION = 1
+"""Of what report.json holds; another one is not read."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """What the report shows; each of `fusions` comes with its source samples.
+def write(folder: Path, data: Mapping[str, Any]) -> None:
+    """Write report.json and the page made of it; raises OutputError where the disk refuses."""
+    with atomic(folder / DATA) as file:
+        json.dump({"version": VERSION, **data}, file)
+        file.write("\n")
+    with atomic(folder / PAGE) as file:
+        file.write(render(data))
 
-    `plan` are all clusters by worth, `skipped` some of those without a turn, each a group of
-    its own, with its samples. `trust` says line by line how far the ratings can be trusted;
-    `settings` are the lines at the foot: settings, model, versions, times.
+
+def remake(folder: Path) -> Path:
+    """Make the page of an output folder again out of its report.json, and return where it lies.
+
+    Raises DataError where there is none, or one of another version.
     """
+    try:
+        data = json.loads((folder / DATA).read_text(encoding="utf-8"))
+        version = data["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder}: expected {DATA}, which minimix distill writes ({brief(error)})"
+        ) from error
+    if version != VERSION:
+        raise DataError(f"{folder / DATA}: expected version {VERSION}, found {version!r}")
+    with atomic(folder / PAGE) as file:
+        file.write(render(data))
+    return folder / PAGE
 
-    title: str
-    counts: Mapping[str, int]
-    notes: Sequence[str]
-    trust: Sequence[str]
-    fusions: Sequence[tuple[Entry, Sequence[Sample]]]
-    plan: Sequence[Group]
-    skipped: Sequence[tuple[Group, Sequence[Sample]]]
-    matches: Sequence[Match]
-    dropped: Sequence[Dropped]
-    settings: Mapping[str, Any]
 
-
-def render(page: Page) -> str:
-    """Return the report as one HTML text."""
+def render(data: Mapping[str, Any]) -> str:
+    """Return the page as one HTML text; only the style and the script that it brings are let in."""
     jinja = need("jinja2")
     environment = jinja.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja.StrictUndefined,
+        finalize=_plain,
     )
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    reasons = Counter((drop.stage, drop.reason) for drop in page.dropped)
+    style, script = ((HERE / f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    template = environment.from_string((HERE / "report.html.jinja").read_text(encoding="utf-8"))
+    safe = jinja.utils.markupsafe.Markup
     text: str = template.render(
-        page=page,
-        reasons=reasons.most_common(REASONS),
-        other_reasons=max(0, len(reasons) - REASONS),
+        page=data,
+        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}",
+        style=safe(style),
+        script=safe(script),
+        fusions=safe(_embedded(data["fusions"])),
+        flow=safe(flow("Where the samples went", [Flow(**part) for part in data["flow"]])),
+        charts=[{**chart, "svg": safe(_chart(chart))} for chart in data["charts"]],
+        map=safe(points(data["map"]["title"], data["map"]["points"])),
     )
     return text
 
 
-def mean_similarity(clusters: Sequence[Cluster]) -> float:
-    """Return the mean cosine within clusters; 0 for none."""
-    return sum(c.similarity for c in clusters) / len(clusters) if clusters else 0.0
+def _chart(chart: Mapping[str, Any]) -> str:
+    return bars(chart["title"], chart["labels"], chart["series"])
+
+
+def _hash(text: str) -> str:
+    """Return how a policy names what it lets in."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _embedded(value: Any) -> str:
+    """Return JSON that stands in a script element, where no text in it can end it."""
+    text = json.dumps(value)  # ASCII alone: half a character and a NUL are escaped too
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _plain(value: Any) -> Any:
+    """Return text as a page can hold it: no NUL, no half a character."""
+    if type(value) is not str:
+        return value
+    return (
+        value.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    )
