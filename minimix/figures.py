@@ -26,7 +26,7 @@ def charts(result: Distilled) -> Iterator[dict[str, Any]]:
     yield _shares("Ratings, 0 to 5", edges, {"before": prepared.ratings, "after": after})
     tenths = np.arange(0, 1.01, 0.1)
     rows = [entry.rarity for entry in entries]
-    yield _shares("Rarity, 0 to 1, the rarest", tenths, {"before": rare, "after": rows})
+    yield _shares("Rarity, 0 to 1 (the rarest)", tenths, {"before": rare, "after": rows})
     words = [len(sample.response.split()) for sample in prepared.samples]
     ours = [len(entry.sample.response.split()) for entry in entries]
     yield _shares("Words of a response", [*WORDS, np.inf], {"before": words, "after": ours})
