@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Unsloth's CPU backend is tested; why without dependencies: see the extra gpu in pyproject.toml
 UNSLOTH := unsloth==2026.10.9 unsloth_zoo==2026.10.9
+# read what an output holds for them; what else they ask for is not used (tests/test_trainers.py)
+TRAINERS := llamafactory==0.9.5 axolotl==0.19.0 addict==2.4.0
 
 .PHONY: demo test quick check clean
 
@@ -30,7 +32,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
-	$(PIP) --no-deps $(UNSLOTH)
+	$(PIP) --no-deps $(UNSLOTH) $(TRAINERS)
 	@touch $@
 
 clean:

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from outcome import end
 
+from minimix.arrow import Distilled
 from minimix.config import EXTRACT, DistillConfig, EngineConfig
-from minimix.distill import Distilled
 from minimix.embed import load_embedder
 from minimix.engines.bundled import cache_folder
 from minimix.plan import odds

@@ -18,6 +18,7 @@ OURS = "minimix_rating"
 HIGHEST = 5.0
 SOURCES = ("source", "dataset")
 """Where mixed data sets name the set that a row came from."""
+LICENSES = ("license", "licence")
 OFF = ("none", "")
 LONGEST = 100
 """Characters of a source's name in a field that nobody named."""
@@ -99,6 +100,11 @@ def names_in(row: Row, columns: Columns) -> tuple[str, ...]:
     """
     name = _short_name if columns.source is None else _name
     return tuple([name(_at(row, field)) for field in columns.sources])
+
+
+def license_in(row: Row) -> str:
+    """Return what a row calls its licence, "" for nothing; a licence's whole text is no name."""
+    return next(filter(None, (_short_name(row.get(field)) for field in LICENSES)), "")
 
 
 def _short_name(value: Any) -> str:

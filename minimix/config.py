@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from minimix import checks
 from minimix.errors import ConfigError, brief
 from minimix.extras import need
 
@@ -19,6 +20,14 @@ MINILM, STATIC = "minilm", "static"
 LEARNT = "learnt"
 AUTO, ON, OFF = FLASH = ("auto", "on", "off")
 CACHE_TYPES = ("f16", "q8_0")
+LISTS = {
+    "base_url": "addresses",
+    "check_against": "files or hub ids",
+    "license": "licences",
+    "language": "codes of languages",
+}
+TOLD = ("license", "language")
+"""Settings that a card tells and nothing else follows from: a run goes on with others."""
 LOCAL, RAY = EXECUTORS = ("local", "ray")
 
 
@@ -57,17 +66,17 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a setting out of range."""
-        _texts(self, "model", "adapter")
-        _check_list(self, "base_url", "addresses")
-        _at_least(self, threads=0, gpu_layers=-1, parallel=0, context=256, max_new_tokens=16)
-        _at_least(self, batch=32)
-        _one_of(self, "flash_attention", FLASH)
-        _one_of(self, "cache_type", CACHE_TYPES)
-        _between(self, "temperature", 0.0, 2.0)
-        _between(self, "top_p", 0.0, 1.0)
-        _between(self, "min_p", 0.0, 1.0)
-        _between(self, "repetition_penalty", 1.0, 2.0)
-        _flags(self, "grammar", "exact")
+        checks.texts(self, "model", "adapter")
+        checks.lists(self, base_url=LISTS["base_url"])
+        checks.at_least(self, threads=0, gpu_layers=-1, parallel=0, context=256, max_new_tokens=16)
+        checks.at_least(self, batch=32)
+        checks.one_of(self, "flash_attention", FLASH)
+        checks.one_of(self, "cache_type", CACHE_TYPES)
+        checks.between(self, "temperature", 0.0, 2.0)
+        checks.between(self, "top_p", 0.0, 1.0)
+        checks.between(self, "min_p", 0.0, 1.0)
+        checks.between(self, "repetition_penalty", 1.0, 2.0)
+        checks.flags(self, "grammar", "exact")
         if self.cache_type != CACHE_TYPES[0] and self.flash_attention == OFF:
             raise ConfigError(f"cache_type: {self.cache_type} needs flash_attention, found off")
         if self.max_new_tokens >= self.context:
@@ -89,8 +98,9 @@ class DistillConfig:
     written at most per fusion wanted, all there are where `exhaustive`; `cohort` tasks generated
     together from a clean context; `rater` is learnt, knn-bayes or a file that `minimix rate --fit`
     made; `length_neutral` rates as if all responses were of one length; `check_against` the sources
-    of evaluation questions that the final set is checked against; `executor` is where it runs,
-    local or ray, which changes nothing of what comes out.
+    of evaluation questions that the final set is checked against; `license` and `language` are what
+    the dataset card says of the data; `executor` is where it runs, local or ray, which changes
+    nothing of what comes out.
     """
 
     seed: int = 42
@@ -113,28 +123,27 @@ class DistillConfig:
     format: str | None = None
     check_against: tuple[str, ...] = ()
     drop_contaminated: bool = False
+    license: tuple[str, ...] = ()
+    language: tuple[str, ...] = ()
     executor: str = LOCAL
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a setting out of range."""
-        _texts(self, "budget", "embedder", "rater")
-        _flags(self, "length_neutral", "drop_contaminated", "exhaustive")
-        _one_of(self, "executor", EXECUTORS)
-        _at_least(self, seed=0, candidates=1, tries=1, cohort=1)
+        checks.texts(self, "budget", "embedder", "rater")
+        checks.flags(self, "length_neutral", "drop_contaminated", "exhaustive")
+        checks.one_of(self, "executor", EXECUTORS)
+        checks.at_least(self, seed=0, candidates=1, tries=1, cohort=1)
         for name in ("mix", "max_bad", "near_copy"):
-            _between(self, name, 0.0, 1.0)
+            checks.between(self, name, 0.0, 1.0)
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit: expected at least 1, found {self.limit}")
         if self.min_similarity is not None:
-            _between(self, "min_similarity", -1.0, 1.0)
+            checks.between(self, "min_similarity", -1.0, 1.0)
         if not isinstance(self.source_field, str | None):
             raise ConfigError(f"source_field: expected text, found {self.source_field!r}")
-        if self.rating_range is not None and not _is_pair(self.rating_range):
-            raise ConfigError(f"rating_range: expected LOW HIGH, found {self.rating_range!r}")
-        if self.rating_range is not None and not self.rating_range[0] < self.rating_range[1]:
-            raise ConfigError(f"rating_range: expected LOW below HIGH, found {self.rating_range}")
-        _check_list(self, "check_against", "files or hub ids")
+        checks.scale(self, "rating_range")
+        checks.lists(self, **{name: LISTS[name] for name in ("check_against", *TOLD)})
         budget_rows(self.budget, 1)
 
     def with_settings(self, settings: Mapping[str, Any]) -> "DistillConfig":
@@ -148,16 +157,9 @@ class DistillConfig:
         if unknown:
             names = ", ".join(sorted(own | below))
             raise ConfigError(f"{min(unknown)}: no such setting; there are {names}")
-        engine = {name: value for name, value in settings.items() if name in below}
-        if isinstance(engine.get("base_url"), str):
-            engine["base_url"] = [engine["base_url"]]
-        if isinstance(engine.get("base_url"), list | tuple):
-            engine["base_url"] = tuple(url for url in engine["base_url"] if url != "")
-        given = {name: value for name, value in settings.items() if name in own}
-        if isinstance(given.get("budget"), int):
-            given["budget"] = str(given["budget"])  # YAML reads 500 as a number
-        if isinstance(given.get("check_against"), list):
-            given["check_against"] = tuple(given["check_against"])
+        plain = {name: _plain(name, value) for name, value in settings.items()}
+        engine = {name: value for name, value in plain.items() if name in below}
+        given = {name: value for name, value in plain.items() if name in own}
         try:
             return replace(self, **given, engine=replace(self.engine, **engine))
         except TypeError as error:
@@ -171,8 +173,8 @@ class DistillConfig:
         engine["base_url"] = [PASSWORD.sub("//", url) for url in engine["base_url"]]
         if settings["rating_range"] is not None:
             settings["rating_range"] = list(settings["rating_range"])
-        settings["check_against"] = list(settings["check_against"])
-        return {**settings, **engine}
+        flat = {**settings, **engine}
+        return {name: list(flat[name]) if name in LISTS else flat[name] for name in flat}
 
 
 def budget_rows(budget: str, pool: int) -> int:
@@ -204,46 +206,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return {str(name).replace("-", "_"): value for name, value in settings.items()}
 
 
-def _check_list(config: object, name: str, of: str) -> None:
-    """Raise ConfigError unless a setting is a tuple of texts; a text would be read as letters."""
-    texts = getattr(config, name)
-    if not isinstance(texts, tuple) or not all(isinstance(one, str) and one for one in texts):
-        raise ConfigError(f"{name}: expected a list of {of}, found {texts!r}")
-
-
-def _is_pair(value: object) -> bool:
-    numbers = isinstance(value, list | tuple) and len(value) == 2
-    return numbers and all(isinstance(one, int | float) for one in value)  # type: ignore[attr-defined]
-
-
-def _texts(config: object, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not isinstance(value, str):
-            raise ConfigError(f"{name}: expected text, found {value!r}")
-
-
-def _flags(config: object, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not isinstance(value, bool):
-            raise ConfigError(f"{name}: expected true or false, found {value!r}")
-
-
-def _one_of(config: object, name: str, choices: tuple[str, ...]) -> None:
-    value = getattr(config, name)
-    if value not in choices:
-        raise ConfigError(f"{name}: expected {' or '.join(choices)}, found {value!r}")
-
-
-def _at_least(config: object, **bounds: int) -> None:
-    for name, low in bounds.items():
-        value = getattr(config, name)
-        if not isinstance(value, int) or value < low:
-            raise ConfigError(f"{name}: expected at least {low}, found {value!r}")
-
-
-def _between(config: object, name: str, low: float, high: float) -> None:
-    value = getattr(config, name)
-    if not isinstance(value, int | float) or not low <= value <= high:
-        raise ConfigError(f"{name}: expected {low:g}..{high:g}, found {value!r}")
+def _plain(name: str, value: Any) -> Any:
+    """Return a value from YAML or a caller as the configuration has it."""
+    if name in LISTS and isinstance(value, str | Path | list | tuple):
+        items = [value] if isinstance(value, str | Path) else value
+        return tuple(_plain("", item) for item in items if item != "")
+    return (
+        str(value) if isinstance(value, Path) or (name, type(value)) == ("budget", int) else value
+    )

@@ -14,6 +14,7 @@ from minimix.disk import BLOCK_BYTES
 from minimix.errors import FormatError, brief
 from minimix.extras import need
 from minimix.kinds import BOM, READERS, SPACE, Record, read_csv, read_json, read_parquet, record
+from minimix.rows import Rows
 from minimix.unnamed import on_disk
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -23,13 +24,16 @@ STDIN = "-"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w.-]+)?")
 
 
-def read_records(source: str, *, folder: Path | None = None) -> Iterator[Record]:
-    """Yield every record of `source`: a file, a folder, "-" for stdin, or a hub id.
+def read_records(source: str | Rows, *, folder: Path | None = None) -> Iterator[Record]:
+    """Yield every record of `source`: a file, a folder, "-" for stdin, a hub id, or rows.
 
     What cannot be read from front to back (stdin, packed columns) first goes to the disk of
     `folder`, or where the system keeps temporary files. Raises FormatError where a file is missing,
     empty, or of no kind that minimix reads.
     """
+    if isinstance(source, Rows):
+        yield from source.records()
+        return
     _check_name(source)
     path = Path(source)
     with _readable(source):

@@ -12,7 +12,6 @@ from minimix.errors import FormatError
 from minimix.records import KINDS, Dropped, Kind, Place, Sample
 
 Row = Mapping[str, Any]
-
 Turn = tuple[str, str | None]
 
 ROLES = {
@@ -61,10 +60,11 @@ def read_row(row: Row, place: Place) -> Parsed:
 
     Raises FormatError, without the place, where the row fits no shape or lacks its text.
     """
-    for shape in SHAPES.values():
-        if shape.fits(row):
-            samples, dropped = shape.read(row, place)
-            return Parsed(shape.name, tuple(samples), tuple(dropped))
+    named = {name: "" if value is None else value for name, value in row.items()}
+    fitting = (shape for given in (row, named) for shape in SHAPES.values() if shape.fits(given))
+    if shape := next(fitting, None):
+        samples, dropped = shape.read(row, place)
+        return Parsed(shape.name, tuple(samples), tuple(dropped))
     raise FormatError(f"expected {KNOWN}, found {_fields(row)}")
 
 
@@ -92,8 +92,9 @@ def _text(row: Row, field: str, *, required: bool = True) -> str:
 def _flat(name: str, instruction: str, context: str, response: str) -> Shape:
     """Return a shape of two or three text fields; `context` is "" where it has none."""
 
-    def fits(row: Row) -> bool:
-        return instruction in row and response in row and (not context or context in row)
+    def fits(row: Row) -> bool:  # a table with rows of several shapes has columns of null
+        filled = row.get(instruction) is not None and row.get(response) is not None
+        return filled and (not context or context in row)
 
     def read(row: Row, place: Place) -> tuple[list[Sample], list[Dropped]]:
         given = _text(row, context, required=False) if context else ""

@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from minimix import __version__, prompt
-from minimix.card import card
+from minimix.arrow import Distilled
+from minimix.card import About, card
 from minimix.config import DistillConfig
 from minimix.disk import atomic, write_jsonl
-from minimix.distill import Distilled
 from minimix.extras import need
 from minimix.formats import write_row
 from minimix.ledger import contamination, drop, provenance
 from minimix.plan import by_worth, describe
 from minimix.pool import Pool
 from minimix.rating.trust import compare, in_words
-from minimix.records import Models, Rater
+from minimix.records import Entry, Models, Rater
 from minimix.report import Page, mean_similarity, render
 from minimix.sources import table
+from minimix.trainers import FOLDER as USE
+from minimix.trainers import uses
 
 TRAIN = "train.jsonl"
 PROVENANCE = "provenance.jsonl"
@@ -29,7 +31,6 @@ CONTAMINATION = "contamination.jsonl"
 REPORT = "report.html"
 CARD = "README.md"
 RUN = "run.yaml"
-DEFAULTS = DistillConfig().flat()
 GROUPS, SKIPPED = 5, 20
 """Groups of the plan, and skipped clusters, that the report shows."""
 PACKAGES = ("llama-cpp-python", "sentence-transformers", "torch", "numpy")
@@ -41,6 +42,16 @@ def versions() -> dict[str, str]:
     return {**found, **{package: version(package) for package in PACKAGES}}
 
 
+def final_rows(entries: Sequence[Entry], shape: str) -> list[dict[str, Any]]:
+    """Return the rows of train.jsonl, all with the same fields: where some have a system, all do.
+
+    What loads the rows as a table takes its columns from the first of them.
+    """
+    rows = [write_row(entry.sample, shape) for entry in entries]
+    blank = {"system": ""} if any("system" in row for row in rows) else {}
+    return [{**blank, **row} for row in rows]
+
+
 def write_output(
     result: Distilled,
     folder: Path,
@@ -49,34 +60,37 @@ def write_output(
     config: DistillConfig,
     models: Models,
 ) -> None:
-    """Write the final set, its ledgers, the card, run.yaml and the report, in that order.
+    """Write the final set, its ledgers, the card with what trainers read, run.yaml and the report.
 
     Raises OutputError where the disk does not take them.
     """
     shape = config.format or pool.shape
     entries, engine = result.entries, models.engine
-    write_jsonl(folder / TRAIN, (write_row(entry.sample, shape) for entry in entries))
+    write_jsonl(folder / TRAIN, iter(final_rows(entries, shape)))
     lines = (provenance(entry, engine=engine, seed=config.seed) for entry in entries)
     write_jsonl(folder / PROVENANCE, lines)
     write_jsonl(folder / DROPPED, map(drop, result.dropped))
     _write_matches(result, folder / CONTAMINATION, removed=config.drop_contaminated)
     settings = {**config.flat(), "format": shape}
-    name = f"{folder.resolve().name.removesuffix('.distilled')}, distilled"
+    title = folder.resolve().name
     field = pool.rating_field
     rater = models.rater.name
     rater = f"'{field}' in the data, the rest from {rater}" if field else rater
-    made_by = {"version": __version__, "model": engine.name, "rater": rater}
-    told = {key: value for key, value in settings.items() if _worth_telling(key, value)}
-    text = card(
-        result.counts,
-        name=name,
-        made_by=made_by,
+    about = About(
+        folder=title,
+        train=TRAIN,
+        pool=pool,
+        config=config,
+        model=engine.name,
+        rater=rater,
+        counts=result.counts,
+        entries=entries,
         notes=result.notes,
-        settings=told,
-        sources=_by_source(result, pool),
     )
-    with atomic(folder / CARD) as file:
-        file.write(text)
+    _write_text(folder / CARD, card(about))
+    system = any(entry.sample.system for entry in entries)
+    for use, text in uses(shape, folder=title, train=TRAIN, system=system).items():
+        _write_text(folder / USE / use, text)
     run: dict[str, Any] = {
         "settings": settings,
         "engine": dict(engine.settings),
@@ -91,7 +105,7 @@ def write_output(
     with atomic(folder / REPORT) as file:
         trust = _trust(result, pool, models.rater)
         facts = {**_facts(result, run), **_source_facts(result, pool)}
-        file.write(_report(result, name, trust, {**settings, **facts}))
+        file.write(_report(result, title, trust, {**settings, **facts}))
 
 
 def _by_source(result: Distilled, pool: Pool) -> list[tuple[str, list[int]]]:
@@ -114,11 +128,9 @@ def _write_matches(result: Distilled, path: Path, *, removed: bool) -> None:
         path.unlink(missing_ok=True)
 
 
-def _worth_telling(name: str, value: Any) -> bool:
-    """Whether a card names a setting: those of the set itself, and what is not the default."""
-    if name in ("model", "adapter", "base_url", "embedder", "rater", "check_against"):
-        return False  # named in words above, where they hold no path of this machine
-    return name in ("seed", "budget", "mix") or value != DEFAULTS.get(name)
+def _write_text(path: Path, text: str) -> None:
+    with atomic(path) as file:
+        file.write(text)
 
 
 def _trust(result: Distilled, pool: Pool, rater: Rater) -> list[str]:

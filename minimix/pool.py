@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from minimix.columns import OURS, Columns, names_in, our_ratings, rating_in, unscaled_in
+from minimix.columns import OURS, Columns, license_in, names_in, our_ratings, rating_in, unscaled_in
 from minimix.errors import DataError, FormatError
 from minimix.files import read_records
 from minimix.formats import Parsed, read_row
 from minimix.kinds import Record
 from minimix.progress import Progress, silent
 from minimix.records import Dropped, Place, Sample
-from minimix.sources import Sources
+from minimix.rows import Rows
+from minimix.sources import MOST, Sources
 from minimix.spool import sample_writer
 
 
@@ -28,6 +29,8 @@ class Pool:
     none; `unscaled` names one that looks like ratings of an unknown scale. `sources` counts samples
     by the name of their source, "" for none, and is empty where no field names any; `source_field`
     is where names came from, `free_field` one of short text with too many forms to be names.
+    `name` is that of what was read; `licenses` counts records by what they call their licence, ""
+    for nothing.
     """
 
     samples: Sequence[Sample]
@@ -39,6 +42,8 @@ class Pool:
     sources: Mapping[str, int] = field(default_factory=dict)
     source_field: str = ""
     free_field: str = ""
+    name: str = ""
+    licenses: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def shape(self) -> str:
@@ -51,7 +56,8 @@ class Found:
     """What one record gave: samples and drops, or the `problem` that kept it from being read.
 
     `rated` is where its rating was found, `unscaled` what looks like one of an unknown scale;
-    `names` are those of its source, as `minimix.columns.names_in` has them.
+    `names` are those of its source, as `minimix.columns.names_in` has them; `license` what it calls
+    its own.
     """
 
     place: Place
@@ -60,9 +66,10 @@ class Found:
     rated: str = ""
     unscaled: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    license: str = ""
 
 
-Read = Callable[[str, Columns, Path | None], Iterator[Found]]
+Read = Callable[[str | Rows, Columns, Path | None], Iterator[Found]]
 """A source, which columns of it count, and a folder as for `read_pool`: what its records gave."""
 
 
@@ -86,7 +93,7 @@ def read_pool(
     return pool_of(found, source, columns=columns, max_bad=max_bad, folder=folder)
 
 
-def read_found(source: str, columns: Columns, folder: Path | None = None) -> Iterator[Found]:
+def read_found(source: str | Rows, columns: Columns, folder: Path | None = None) -> Iterator[Found]:
     """Yield what each record of `source` gave; raises errors as `read_records` does."""
     return (find(record, columns) for record in read_records(source, folder=folder))
 
@@ -98,9 +105,14 @@ def find(record: Record, columns: Columns) -> Found:
     except FormatError as error:
         return Found(record.place, None, str(error))
     row = record.row or {}
-    unscaled = () if rated else unscaled_in(row)
-    names = names_in(row, columns)
-    return Found(record.place, parsed, rated=rated, unscaled=unscaled, names=names)
+    return Found(
+        record.place,
+        parsed,
+        rated=rated,
+        unscaled=() if rated else unscaled_in(row),
+        names=names_in(row, columns),
+        license=license_in(row),
+    )
 
 
 def pool_of(
@@ -119,6 +131,7 @@ def pool_of(
     shapes: Counter[str] = Counter()
     fields: Counter[str] = Counter()
     unscaled: Counter[str] = Counter()
+    licenses: Counter[str] = Counter()
     records = 0
     for one in found:
         records += 1
@@ -131,6 +144,7 @@ def pool_of(
         dropped += one.parsed.dropped
         fields.update([one.rated] if one.rated else [])
         unscaled.update(one.unscaled)
+        licenses[one.license if one.license in licenses or len(licenses) < MOST else ""] += 1
     _check_bad(source, bad, records, max_bad)
     if columns.rating and not fields:
         raise DataError(f"{source}: no record has a number in '{columns.rating}'")
@@ -146,6 +160,8 @@ def pool_of(
         sources=sources.counts(),
         source_field=", ".join(sources.fields),
         free_field=next(iter(sources.free), ""),
+        name=source,
+        licenses=licenses,
     )
 
 

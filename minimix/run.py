@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from minimix import audit, contamination, prompt
+from minimix.arrow import Distilled, distill
 from minimix.columns import Columns
-from minimix.config import AUTO, EXTRACT, STATIC, DistillConfig
+from minimix.config import AUTO, EXTRACT, STATIC, TOLD, DistillConfig
 from minimix.contamination import Questions, read_questions
 from minimix.disk import nearest_folder
-from minimix.distill import Distilled, distill
 from minimix.embed import Embedder, choose, load_embedder
 from minimix.engines import open_engine
 from minimix.engines.bundled import cache_folder
@@ -29,6 +29,7 @@ from minimix.progress import Progress, Say, silent, unheard
 from minimix.prompt import to_messages
 from minimix.rating import open_rater
 from minimix.records import Engine, Models, Place
+from minimix.rows import Rows
 from minimix.spool import record_writer
 from minimix.vector_store import FOLDER
 
@@ -52,9 +53,9 @@ class Estimate:
     seconds: float | None
 
 
-def output_folder(source: str, output: Path | None = None) -> Path:
+def output_folder(source: str | Rows, output: Path | None = None) -> Path:
     """Return where the output of `source` goes: `<stem>.distilled` here, unless told."""
-    return output or Path(f"{stem(source)}.distilled")
+    return output or Path(f"{stem(str(source))}.distilled")
 
 
 def read_source(
@@ -75,7 +76,7 @@ def read_source(
 
 
 def load_pool(
-    source: str,
+    source: str | Rows,
     config: DistillConfig,
     *,
     folder: Path | None = None,
@@ -85,7 +86,7 @@ def load_pool(
     """Return the pool in `source` as the settings say; `folder` as for `read_pool`."""
     columns = _columns(config)
     found = progress(islice(read(source, columns, folder), config.limit), "Reading")
-    return pool_of(found, source, columns=columns, max_bad=config.max_bad, folder=folder)
+    return pool_of(found, str(source), columns=columns, max_bad=config.max_bad, folder=folder)
 
 
 def _columns(config: DistillConfig) -> Columns:
@@ -104,7 +105,7 @@ def load_questions(config: DistillConfig, *, progress: Progress = silent) -> Que
 
 
 def distill_file(
-    source: str,
+    source: str | Rows,
     config: DistillConfig,
     *,
     output: Path | None = None,
@@ -136,7 +137,7 @@ def distill_file(
             models = executor.place(opened, config, progress)
             identity = _identity(pool, config, models)
             checked = {"sha256": _sha256(questions.places), "version": contamination.VERSION}
-            journal.begin({"source": source, **identity, "questions": checked})
+            journal.begin({"source": str(source), **identity, "questions": checked})
             result = distill(
                 pool,
                 config=config,
@@ -212,7 +213,7 @@ def _identity(pool: Pool, config: DistillConfig, models: Models) -> Mapping[str,
     samples, drops = (sample.place for sample in pool.samples), (d.place for d in pool.dropped)
     return {
         "input": {"records": pool.records, "sha256": _sha256(chain(samples, drops))},
-        "settings": config.flat(),
+        "settings": {name: value for name, value in config.flat().items() if name not in TOLD},
         "engine": dict(models.engine.settings),
         "model": {"name": models.engine.name, "sha256": models.engine.sha256},
         "embedder": models.embedder,

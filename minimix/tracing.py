@@ -10,6 +10,7 @@ from minimix.files import HUB_ID, STDIN, read_records
 from minimix.ledger import read_ledger
 from minimix.output import PROVENANCE, TRAIN
 from minimix.records import Place
+from minimix.rows import NAME
 
 SAME = "hash matches"
 CHANGED = "changed since the run: the hash differs"
@@ -64,8 +65,8 @@ def trace(row_id: str, output: Path) -> Traced:
 
 def find(place: Place) -> Source:
     """Return the record at a place as it stands now."""
-    if place.file == STDIN:
-        return Source(place, None, "came from stdin: not to be read again")
+    if place.file in (STDIN, NAME):
+        return Source(place, None, "came from stdin or a Python call: not to be read again")
     if not Path(place.file).exists() and not HUB_ID.fullmatch(place.file):
         return Source(place, None, "the file is not here; go to where the run was started")
     for record in read_records(place.file):

@@ -65,8 +65,7 @@ def instructions(path: Path) -> list[tuple[str, str]]:
     """Return (instruction, value) for each line of a Dockerfile, without its comments."""
     from dockerfile_parse import DockerfileParser
 
-    with path.open("rb") as file:
-        found: list[dict[str, Any]] = DockerfileParser(fileobj=file).structure
+    found = DockerfileParser(path=str(path)).structure
     return [(one["instruction"], one["value"]) for one in found if one["instruction"] != "COMMENT"]
 
 

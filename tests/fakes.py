@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from minimix.arrow import Distilled, distill
 from minimix.config import DistillConfig
-from minimix.distill import Distilled, distill
 from minimix.journal import open_journal
 from minimix.pool import Pool
 from minimix.prompt import parts_of

@@ -52,7 +52,7 @@ def test_all_that_was_promised_is_written(folder):
     names = {path.name for path in (folder / "data.distilled").iterdir()}
     assert names == {
         "train.jsonl", "provenance.jsonl", "dropped.jsonl", "report.html", "README.md",
-        "run.yaml", "journal",
+        "run.yaml", "journal", "use",
     }  # fmt: skip
 
 

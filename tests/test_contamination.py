@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from minimix.arrow import Distilled, distill
 from minimix.cli import cli
 from minimix.config import DistillConfig
 from minimix.contamination import NONE, Questions, index, matches, normal, read_questions
-from minimix.distill import Distilled, distill
 from minimix.errors import ConfigError, FormatError
 from minimix.journal import open_journal
 from minimix.output import write_output
@@ -178,8 +178,9 @@ def test_sources_of_questions_are_a_list_in_yaml():
     config = DistillConfig().with_settings(yaml.safe_load("check_against: [a.jsonl, b/c]"))
     assert config.check_against == ("a.jsonl", "b/c")
     assert config.flat()["check_against"] == ["a.jsonl", "b/c"]
+    assert DistillConfig().with_settings({"check_against": "a.jsonl"}).check_against == ("a.jsonl",)
     with pytest.raises(ConfigError, match="check_against: expected a list"):
-        DistillConfig().with_settings({"check_against": "a.jsonl"})
+        DistillConfig().with_settings({"check_against": 3})
     with pytest.raises(ConfigError, match="drop_contaminated: expected true or false"):
         DistillConfig().with_settings({"drop_contaminated": "maybe"})
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from minimix.distill import distill
+from minimix.arrow import distill
 from minimix.errors import ModelError, OutputError
 from minimix.formats import write_row
 from minimix.journal import open_journal

@@ -24,6 +24,7 @@ from minimix.run import load_pool
 from minimix.sources import MOST, ROWS_EACH, SHOWN, Sources, table
 from tests import fakes
 from tests.fakes import CONFIG, by_words, embed, near_rows, run
+from tests.test_card import POOL, about
 
 MOON = {"instruction": "How far is the moon?", "output": "It is far."}
 CHAT = {"messages": [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "Hi."}]}
@@ -193,16 +194,8 @@ def test_a_table_shows_the_first_sources_and_sums_up_the_others():
 
 
 def test_names_mean_nothing_to_the_markdown_of_the_card():
-    figures = "final samples originals fusions high_fusions best_sources questions".split()
-    text = card(
-        dict.fromkeys(figures, 0),
-        name="n",
-        made_by={"version": "1", "model": "m", "rater": "r"},
-        notes=[],
-        settings={},
-        sources=[("<b>`a`|b", [1_200, 3])],
-    )
-    assert "| source | samples | rows |\n|---|---|---|\n| `<b>'a'\\|b` | 1,200 | 3 |\n" in text
+    text = card(about(pool=replace(POOL, sources={"<b>`a`|b": 1_200})))
+    assert "| source | samples | rows |\n|---|---|---|\n| `<b>'a'\\|b` | 1,200 | 0 |\n" in text
 
 
 @pytest.fixture

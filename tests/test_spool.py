@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minimix.arrow import Distilled, distill
 from minimix.config import DistillConfig
 from minimix.dedupe import drop_exact_copies
 from minimix.disk import BLOCK_BYTES, nearest_folder
-from minimix.distill import Distilled, distill
 from minimix.errors import OutputError
 from minimix.journal import open_journal
 from minimix.kinds import Record, read_json

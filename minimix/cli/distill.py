@@ -71,6 +71,24 @@ from minimix.config import EXECUTORS
     is_flag=True,
     help="Remove rows that hold such a question, rather than only list them.",
 )
+@click.option(
+    "--license",
+    multiple=True,
+    metavar="ID",
+    help="Licence of the data for the card, such as cc-by-sa-4.0. May be given again.  [default: "
+    "what rows say in 'license', else unknown]",
+)
+@click.option(
+    "--language",
+    multiple=True,
+    metavar="CODE",
+    help="Language of the data for the card, such as en. May be given again.",
+)
+@click.option(
+    "--push-to-hub",
+    metavar="REPO",
+    help="Upload the result to the hub as a data set, owner/name; private where it is new.",
+)
 @options.shape
 @options.rating
 @options.reading
@@ -90,7 +108,13 @@ from minimix.config import EXECUTORS
     "--restart", is_flag=True, help="Start afresh: what an earlier run had finished is done again."
 )
 def command(
-    source: str, output: Path | None, quiet: bool, dry_run: bool, restart: bool, **given: Any
+    source: str,
+    output: Path | None,
+    push_to_hub: str | None,
+    quiet: bool,
+    dry_run: bool,
+    restart: bool,
+    **given: Any,
 ) -> None:
     """Distil SOURCE: keep its best samples, fuse the rest, write a small set.
 
@@ -108,18 +132,22 @@ def command(
     minimix distill data.jsonl --model Qwen2.5-1.5B-Instruct-Q4_K_M.gguf
     minimix distill data.jsonl --base-url http://localhost:8000/v1
     """
-    from minimix import run
+    from minimix import publish, run
 
     config = options.settings(given)
     progress = watch(quiet=quiet)
     if dry_run:
         click.echo(_estimate(run.estimate(source, config, progress=progress, say=tell)))
         return
+    if push_to_hub:
+        publish.check_repo(push_to_hub)
     folder = run.output_folder(source, output)
     result, pool = run.distill_file(
         source, config, output=folder, restart=restart, progress=progress, say=tell
     )
     click.echo(_summary(result, pool, folder))
+    if push_to_hub:
+        click.echo(f"uploaded  {publish.push(folder, push_to_hub)}")
     sys.stdout.flush()
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from minimix.arrow import Distilled
 from minimix.config import HIGH
-from minimix.distill import Distilled
 from minimix.pool import Pool
 from minimix.rarity import scaled
 from minimix.records import Rows, Sample

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from minimix.arrow import Distilled
 from minimix.compare.arms import FULL, arms
 from minimix.compare.harness import Scores, harness
 from minimix.compare.held_out import HELD, POOL, Parted, part
@@ -20,7 +21,6 @@ from minimix.compare.students import (
     study,
 )
 from minimix.config import DistillConfig, budget_rows
-from minimix.distill import Distilled
 from minimix.errors import DataError
 from minimix.journal import answers_in
 from minimix.output import REPORT

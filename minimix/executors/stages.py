@@ -25,6 +25,7 @@ from minimix.pool import Found, read_found
 from minimix.progress import Progress
 from minimix.rating import open_rater
 from minimix.records import Answer, Embed, Engine, Messages, Models, Rate, Sample, Vectors
+from minimix.rows import Rows
 from minimix.spool import subset
 from minimix.vector_store import FOLDER
 
@@ -45,10 +46,10 @@ class Spread(Protocol):
 
 
 def read_files(
-    spread: Spread, source: str, columns: Columns, folder: Path | None = None
+    spread: Spread, source: str | Rows, columns: Columns, folder: Path | None = None
 ) -> Iterator[Found]:
     """Yield what each record of `source` gave: the files of a folder spread, anything else here."""
-    if not Path(source).is_dir():
+    if isinstance(source, Rows) or not Path(source).is_dir():
         yield from read_found(source, columns, folder)
         return
     names = map(str, data_files(Path(source)))
