@@ -1,0 +1,99 @@
+"""What mkdocs takes from the code while it builds: tables of settings, and the one address.
+
+A page holds `<!-- settings: NAME -->` where a table is to stand (docs/settings.md), and links to
+files of the project outside docs/ as a reader of the folder would write them: `../NOTICE`.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minimix.cli import cli
+from minimix.config import DistillConfig, EngineConfig
+from minimix.train.settings import PRESETS, GrpoConfig, SftConfig, TrainConfig
+
+PROJECT = Path(__file__).parent.parent
+MARK = re.compile(r"<!-- settings: (\w+) -->")
+OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)\)")
+
+
+def repository() -> str:
+    """Return the address of the project, from pyproject.toml alone."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    return str(project["urls"]["Repository"])
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Return a page with its tables filled in and links out of docs/ made absolute."""
+    filled = MARK.sub(lambda match: TABLES[match[1]](), markdown)
+    return OUTSIDE.sub(rf"]({repository()}/blob/main/\1)", filled)
+
+
+def distill_table(kind: type) -> str:
+    """Return the settings of a distillation, told as the options of `minimix distill` tell them."""
+    command = cli.get_command(click.Context(cli), "distill")
+    params = command.params if command else []
+    helps = {one.name: one for one in params if isinstance(one, click.Option)}
+    rows = []
+    for one in fields(kind):
+        option = helps.get(one.name)
+        if option:
+            about = (option.help or "").partition("  [default:")
+            usual = about[2].strip(" ]") or shown(one.default)
+            rows.append((one.name, usual, values(option.type), about[0]))
+    return table(("setting", "default", "values", "what it is"), rows)
+
+
+def train_table(kind: type[TrainConfig]) -> str:
+    """Return the settings of a training with each preset's value."""
+    presets = PRESETS[kind]
+    rows = []
+    for one in fields(kind):
+        own = [shown(preset.get(one.name, one.default)) for preset in presets.values()]
+        rows.append((one.name, *own, allowed(one), one.metadata["help"]))
+    return table(("setting", *presets, "values", "what it is"), rows)
+
+
+def shown(value: Any) -> str:
+    """Return a default as YAML has it; nothing and empty are a dash."""
+    if value in (None, "", ()):
+        return "-"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def values(kind: click.ParamType) -> str:
+    """Return what an option takes."""
+    if isinstance(kind, click.Choice):
+        return ", ".join(f"`{one}`" for one in kind.choices)
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        return f"{'' if kind.min is None else kind.min} to {'' if kind.max is None else kind.max}"
+    return kind.name if kind.name in ("integer", "float", "boolean") else "text"
+
+
+def allowed(one: "Field[Any]") -> str:
+    """Return what a setting of a training takes."""
+    if choices := one.metadata.get("choices"):
+        return ", ".join(f"`{name}`" for name in choices)
+    low = one.metadata["low"]
+    return type(one.default).__name__ if low is None else f"{low:g} to {one.metadata['high']:g}"
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return rows as a Markdown table; the first column is code."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, *cells in rows:
+        lines.append(f"| `{name}` | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "distill": lambda: distill_table(DistillConfig),
+    "engine": lambda: distill_table(EngineConfig),
+    "sft": lambda: train_table(SftConfig),
+    "grpo": lambda: train_table(GrpoConfig),
+}
