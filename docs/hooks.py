@@ -4,9 +4,10 @@ A page holds `<!-- settings: NAME -->` where a table is to stand (docs/settings.
 files of the project outside docs/ as a reader of the folder would write them: `../NOTICE`.
 """
 
+import html
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,23 @@ def repository() -> str:
     return str(project["urls"]["Repository"])
 
 
+def on_startup(**_: Any) -> None:
+    """Name each command as the command line does, and keep `<name>` in its help from being HTML."""
+    for name, command in every(cli, click.Context(cli)):
+        command.name = name
+        command.help = html.escape(command.help or "", quote=False)
+
+
+def every(group: click.Group, ctx: click.Context) -> Iterator[tuple[str, click.Command]]:
+    """Yield each command below a group, by the name it is called by."""
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if command:
+            yield name, command
+        if isinstance(command, click.Group):
+            yield from every(command, ctx)
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Return a page with its tables filled in and links out of docs/ made absolute."""
     filled = MARK.sub(lambda match: TABLES[match[1]](), markdown)
@@ -39,13 +57,13 @@ def distill_table(kind: type) -> str:
     command = cli.get_command(click.Context(cli), "distill")
     params = command.params if command else []
     helps = {one.name: one for one in params if isinstance(one, click.Option)}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for one in fields(kind):
         option = helps.get(one.name)
         if option:
             about = (option.help or "").partition("  [default:")
             usual = about[2].strip(" ]") or shown(one.default)
-            rows.append((one.name, usual, values(option.type), about[0]))
+            rows.append((one.name, usual, values(option), about[0]))
     return table(("setting", "default", "values", "what it is"), rows)
 
 
@@ -66,13 +84,15 @@ def shown(value: Any) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def values(kind: click.ParamType) -> str:
+def values(option: click.Option) -> str:
     """Return what an option takes."""
-    if isinstance(kind, click.Choice):
+    kind = option.type
+    if isinstance(kind, click.Choice) and not option.metavar:
         return ", ".join(f"`{one}`" for one in kind.choices)
     if isinstance(kind, click.IntRange | click.FloatRange):
-        return f"{'' if kind.min is None else kind.min} to {'' if kind.max is None else kind.max}"
-    return kind.name if kind.name in ("integer", "float", "boolean") else "text"
+        return f"{kind.min} or more" if kind.max is None else f"{kind.min} to {kind.max}"
+    usual = kind.name if kind.name in ("integer", "float", "boolean") else "text"
+    return f"`{option.metavar}`" if option.metavar else usual
 
 
 def allowed(one: "Field[Any]") -> str:
@@ -83,11 +103,13 @@ def allowed(one: "Field[Any]") -> str:
     return type(one.default).__name__ if low is None else f"{low:g} to {one.metadata['high']:g}"
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Return rows as a Markdown table; the first column is code."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, *cells in rows:
-        lines.append(f"| `{name}` | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append(
+            f"| `{name}` | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        )
     return "\n".join(lines)
 
 
