@@ -5,6 +5,7 @@ files of the project outside docs/ as a reader of the folder would write them: `
 """
 
 import html
+import inspect
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,10 +31,18 @@ def repository() -> str:
 
 
 def on_startup(**_: Any) -> None:
-    """Name each command as the command line does, and keep `<name>` in its help from being HTML."""
-    for name, command in every(cli, click.Context(cli)):
+    """Name each command as the command line does, and make Markdown of its help."""
+    for name, command in [("minimix", cli), *every(cli, click.Context(cli))]:
         command.name = name
-        command.help = html.escape(command.help or "", quote=False)
+        paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+        command.help = "\n\n".join(map(paragraph, paragraphs))
+
+
+def paragraph(text: str) -> str:
+    """Return a paragraph of help: what click leaves as it stands as code, `<name>` not as HTML."""
+    if not text.startswith("\b\n"):
+        return html.escape(text, quote=False)
+    return f"```text\n{text[2:]}\n```"
 
 
 def every(group: click.Group, ctx: click.Context) -> Iterator[tuple[str, click.Command]]:
