@@ -16,7 +16,7 @@ IGNORED = {".pyc"}
 def wheel(tmp_path_factory) -> Path:
     """Build the wheel with the build backend that is installed: an index is asked for nothing."""
     pytest.importorskip("build")
-    folder = tmp_path_factory.mktemp("wheel")
+    folder: Path = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder]
     subprocess.run([*command, PROJECT], check=True, capture_output=True)
     (built,) = folder.glob("*.whl")
