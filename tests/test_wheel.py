@@ -16,11 +16,11 @@ IGNORED = {".pyc"}
 def wheel(tmp_path_factory) -> Path:
     """Build the wheel with the build backend that is installed: an index is asked for nothing."""
     pytest.importorskip("build")
-    folder: Path = tmp_path_factory.mktemp("wheel")
+    folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder]
     subprocess.run([*command, PROJECT], check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    (name,) = (path.name for path in folder.glob("*.whl"))
+    return Path(folder, name)
 
 
 @pytest.mark.slow
