@@ -8,7 +8,7 @@ UNSLOTH := unsloth==2026.10.9 unsloth_zoo==2026.10.9
 # read what an output holds for them; what else they ask for is not used (tests/test_trainers.py)
 TRAINERS := llamafactory==0.9.5 axolotl==0.19.0 addict==2.4.0
 
-.PHONY: demo test quick check clean
+.PHONY: demo test quick check docs docker-check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/minimix distill examples/dolly.jsonl --budget 10% --output demo.distilled --restart
@@ -24,6 +24,14 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# As root, with debootstrap: the steps of the Dockerfile for the CPU (docs/docker.md). Where the
+# network wants certificates or an index of its own: make docker-check LENT='--env X=Y --bind PATH'
+docker-check: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.dockerfile_steps --root /var/tmp/minimix-docker $(LENT)
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing; llama.cpp is compiled the first time, which takes several minutes"
@@ -36,4 +44,4 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo.distilled .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) site demo.distilled .mypy_cache .ruff_cache .pytest_cache
