@@ -4,11 +4,11 @@
     python benchmarks/report.py [--quick] [--shots FOLDER]
 
 Headless Chromium opens the page from disk at 1280 and at 390 pixels, light and dark. Bars: first
-contentful paint under 1 s, a filter over all fusions under 100 ms, no error in the console, no request
-but for the file, nothing wider than the screen, and no finding of axe-core (fetched by npm into
-minimix's cache) that it calls serious or critical. A second page holds texts that would be harmful
-were they HTML. `--shots` keeps pictures. One JSON object is the last line of stdout, and a figure
-that misses its bar gives exit status 1.
+contentful paint under 1 s, a filter over all fusions under 100 ms, no error in the console, no
+request but for the file, nothing wider than the screen, and no finding of axe-core (fetched by npm
+into minimix's cache) that it calls serious or critical. A second page holds texts that would be
+harmful were they HTML. `--shots` keeps pictures. One JSON object is the last line of stdout, and a
+figure that misses its bar gives exit status 1.
 """
 
 import argparse

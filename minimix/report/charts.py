@@ -9,8 +9,8 @@ from html import escape
 
 WIDTH, HEIGHT = 440, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 34
-FLOW_WIDTH, FLOW_ROW, FLOW_HEIGHT = 760, 30, 260
-BAR, LABEL = 14, 300
+FLOW_WIDTH, FLOW_ROW, FLOW_HEIGHT = 560, 30, 260
+BAR, LABEL = 14, 340
 THINNEST = 1.5
 """Pixels of a band that would be too thin to see."""
 
