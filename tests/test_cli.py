@@ -51,9 +51,36 @@ def test_the_summary_says_what_went_in_and_what_came_out(folder):
 def test_all_that_was_promised_is_written(folder):
     names = {path.name for path in (folder / "data.distilled").iterdir()}
     assert names == {
-        "train.jsonl", "provenance.jsonl", "dropped.jsonl", "report.html", "README.md",
+        "train.jsonl", "provenance.jsonl", "dropped.jsonl", "report.html",
+        "report.json", "README.md",
         "run.yaml", "journal", "use",
     }  # fmt: skip
+
+
+def test_for_scripts_the_result_is_one_json_object(folder):
+    again = call("distill", "data.jsonl", "--model", "extract", "--budget", "30%", "--json")
+    told = json.loads(again.stdout)
+    said = (folder / "said.txt").read_text()
+    assert f"final     {told['counts']['final']} rows" in said
+    assert (told["shapes"], told["counts"]["samples"]) == ({"alpaca": 95}, 95)
+    looked = json.loads(call("inspect", "data.jsonl", "--json").stdout)
+    rows_rated = 94  # without the one exact copy
+    assert (looked["records"], looked["not_read"]) == (96, 1)
+    assert sum(looked["ratings"]) == rows_rated
+    rated = json.loads(call("rate", "data.jsonl", "--json").stdout)
+    assert (rated["rated"], rated["output"]) == (95, "data.rated.jsonl")
+
+
+def test_labels_are_bold_on_a_terminal_and_plain_elsewhere(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    runner = CliRunner()
+    plain = runner.invoke(cli, ["inspect", "data.jsonl"])
+    bold = runner.invoke(cli, ["inspect", "data.jsonl"], color=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    unwanted = runner.invoke(cli, ["inspect", "data.jsonl"], color=True)
+    assert "\x1b" not in plain.stdout
+    assert "\x1b[1mrecords\x1b[0m        96" in bold.stdout
+    assert unwanted.stdout == plain.stdout
 
 
 def test_an_unreadable_line_is_dropped_with_its_place(folder):
@@ -64,7 +91,7 @@ def test_an_unreadable_line_is_dropped_with_its_place(folder):
 
 def test_hostile_text_is_no_markup_in_the_report(folder):
     page = (folder / "data.distilled" / "report.html").read_text()
-    assert "<script" not in page
+    assert page.count("<script") == page.count("</script>") == 2  # its own, and its data
 
 
 def test_run_yaml_holds_settings_model_and_versions(folder):

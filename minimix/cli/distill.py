@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from minimix.cli import options
-from minimix.cli.bar import tell, watch
+from minimix.cli.bar import show, show_json, tell, watch
 from minimix.config import EXECUTORS
 
 
@@ -103,6 +103,7 @@ from minimix.config import EXECUTORS
     show_default=True,
     help="Where it runs: in this process, or on Ray (RAY_ADDRESS names a cluster).",
 )
+@options.as_json
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and write nothing.")
 @click.option(
     "--restart", is_flag=True, help="Start afresh: what an earlier run had finished is done again."
@@ -111,6 +112,7 @@ def command(
     source: str,
     output: Path | None,
     push_to_hub: str | None,
+    as_json: bool,
     quiet: bool,
     dry_run: bool,
     restart: bool,
@@ -145,9 +147,13 @@ def command(
     result, pool = run.distill_file(
         source, config, output=folder, restart=restart, progress=progress, say=tell
     )
-    click.echo(_summary(result, pool, folder))
+    if as_json:
+        show_json(_figures(result, pool, folder))
+    else:
+        show(_summary(result, pool, folder))
     if push_to_hub:
-        click.echo(f"uploaded  {publish.push(folder, push_to_hub)}")
+        told = tell if as_json else show
+        told(f"uploaded  {publish.push(folder, push_to_hub)}")
     sys.stdout.flush()
 
 
@@ -168,6 +174,17 @@ def _estimate(found: Any) -> str:
             "of them here"
         )
     return "\n".join([*lines, "nothing was written"])
+
+
+def _figures(result: Any, pool: Any, folder: Path) -> dict[str, Any]:
+    """Return what `_summary` says, by name."""
+    return {
+        "output": str(folder),
+        "shapes": dict(pool.shapes),
+        "counts": dict(result.counts),
+        "notes": [*_reading_notes(pool), *result.notes],
+        "seconds": {stage: round(spent, 1) for stage, spent in result.seconds.items()},
+    }
 
 
 def _summary(result: Any, pool: Any, folder: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from minimix.cli import options
-from minimix.cli.bar import tell, watch
+from minimix.cli.bar import show, show_json, tell, watch
 
 BARS = 40
 
@@ -17,7 +17,8 @@ BARS = 40
 @options.reading
 @options.grouping
 @options.common
-def command(source: str, quiet: bool, **given: Any) -> None:
+@options.as_json
+def command(source: str, quiet: bool, as_json: bool, **given: Any) -> None:
     """Say what is in SOURCE: shapes, copies, ratings and clusters. No distiller takes part.
 
     SOURCE is a file, a folder, - for stdin, or a data set on the hub, as for distill.
@@ -26,7 +27,29 @@ def command(source: str, quiet: bool, **given: Any) -> None:
 
     config = options.settings(given)
     pool, prepared = run.look(source, config, progress=watch(quiet=quiet), say=tell)
-    click.echo(_text(pool, prepared))
+    if as_json:
+        show_json(_figures(pool, prepared))
+    else:
+        show(_text(pool, prepared))
+
+
+def _figures(pool: Any, prepared: Any) -> dict[str, Any]:
+    """Return what `_text` says, by name; `ratings` counts samples from 0, 1, 2, 3 and 4 on."""
+    ratings = Counter(min(4, int(rating)) for rating in prepared.ratings)
+    return {
+        "records": pool.records,
+        "shapes": dict(pool.shapes),
+        "samples": len(pool.samples),
+        "not_read": len(pool.dropped),
+        "dropped": dict(Counter(drop.stage for drop in prepared.dropped)),
+        "rating_field": pool.rating_field,
+        "ratings": [ratings[low] for low in range(5)],
+        "high": len(prepared.high),
+        "clusters": dict(sorted(Counter(len(one.rows) for one in prepared.clusters).items())),
+        "floor": round(prepared.floor, 4),
+        "left_alone": len(prepared.leftovers),
+        "sources": dict(pool.sources),
+    }
 
 
 def _text(pool: Any, prepared: Any) -> str:

@@ -47,6 +47,9 @@ common = _adding(
     ),
 )
 """Options of every command that computes."""
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Show the result as one JSON object, for scripts."
+)
 
 ratings = _adding(
     click.option("--rating-field", help="Field that holds ratings; dots lead into objects."),

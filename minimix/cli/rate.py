@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from minimix.cli import options
-from minimix.cli.bar import watch
+from minimix.cli.bar import show, show_json, watch
 
 BARS = 40
 SHOWN = 3
@@ -29,7 +29,10 @@ SHOWN = 3
 @options.reading
 @options.model
 @options.common
-def command(source: str, output: Path | None, fit: bool, quiet: bool, **given: Any) -> None:
+@options.as_json
+def command(
+    source: str, output: Path | None, fit: bool, quiet: bool, as_json: bool, **given: Any
+) -> None:
     """Rate every sample of SOURCE from 0 to 5; 4 and above is high.
 
     Writes the records as they are, with 'minimix_rating' beside their fields; distill reads it.
@@ -54,10 +57,30 @@ def command(source: str, output: Path | None, fit: bool, quiet: bool, **given: A
     progress = watch(quiet=quiet)
     if fit:
         stored, written = rate.fit_file(source, config, output=output, progress=progress)
-        click.echo(_fitted(stored, written))
+        if as_json:
+            show_json({"rater": str(written), "about": stored.about, "way": stored.way})
+        else:
+            show(_fitted(stored, written))
         return
     rated = rate.rate_file(source, config, output=output, progress=progress)
-    click.echo(_text(rated, rate.problems(rated)))
+    if as_json:
+        show_json(_figures(rated))
+    else:
+        show(_text(rated, rate.problems(rated)))
+
+
+def _figures(rated: Any) -> dict[str, Any]:
+    """Return what `_text` says, by name; `ratings` counts samples from 0, 1, 2, 3 and 4 on."""
+    ratings = [float(one) for one in rated.marks.ratings if one == one]
+    return {
+        "output": str(rated.output),
+        "rater": rated.rater.name,
+        "records": rated.pool.records,
+        "rated": len(ratings),
+        "ratings": [sum(min(4, int(one)) == low for one in ratings) for low in range(5)],
+        "not_read": len(rated.pool.dropped),
+        "rating_field": rated.pool.rating_field,
+    }
 
 
 def _fitted(stored: Any, written: Path) -> str:
