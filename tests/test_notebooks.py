@@ -41,7 +41,10 @@ WRITING = {{"tries": 1, "candidates": 1, "max_new_tokens": 32}}
 EVALUATE = "--limit-per-kind 1 --candidates 1 --max-new-tokens 32"
 """,
 }
-"""What stands in place of the cell of parameters."""
+"""What stands in place of the cell of parameters; tests/test_compare.py runs does_it_help.ipynb."""
+each_notebook = pytest.mark.parametrize(
+    "name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+)
 
 
 def cells(name: str) -> list[dict[str, Any]]:
@@ -49,14 +52,14 @@ def cells(name: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
-def test_a_notebook_is_kept_without_outputs_and_installs_first(path):
-    code = [cell for cell in cells(path.name) if cell["cell_type"] == "code"]
+@each_notebook
+def test_a_notebook_is_kept_without_outputs_and_installs_first(name):
+    code = [cell for cell in cells(name) if cell["cell_type"] == "code"]
     assert "%pip install" in "".join(code[0]["source"])
     assert not [cell for cell in code if cell["outputs"] or cell["execution_count"]]
 
 
-@pytest.mark.parametrize("name", TINY)
+@each_notebook
 def test_a_notebook_has_a_badge_and_the_address_of_the_project_alone(name):
     project = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text("utf-8"))["project"]
     own = project["urls"]["Repository"].removeprefix("https://github.com/")
