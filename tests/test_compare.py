@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minimix.compare.arms import ARMS, arms, fusions, mixed
-from minimix.compare.arrow import Arm, _matched, compare
+from minimix.compare.arrow import Arm, _check_filled, _matched, compare
 from minimix.compare.harness import harness, scores
 from minimix.compare.held_out import distant, draw
 from minimix.compare.meter import Spent, metered, spent
@@ -125,9 +125,9 @@ def test_equal_tokens_are_more_steps_of_shorter_rows():
     assert steps([Encoded([0], [1] * 4)] * 24, "tokens", 120) == 12
 
 
-def test_an_empty_set_is_refused():
-    with pytest.raises(DataError, match="a set is empty"):
-        steps([], "rows", 12)
+def test_a_set_without_rows_is_refused_by_name():
+    with pytest.raises(DataError, match="distilled: is empty"):
+        _check_filled("distilled", [])
 
 
 # what is held out

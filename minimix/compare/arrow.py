@@ -140,6 +140,7 @@ def _courses(
         config = replace(asked.student, seed=asked.student.seed + number)
         sets = arms(result, pool, seed=config.seed)
         reference = beginning(sets[REFERENCE], encode, rows=rows, max_length=longest)
+        _check_filled(REFERENCE, reference)
         tokens = sum(map(len, reference))
         for matched in asked.config.matched:
             for name in asked.config.arms:
@@ -147,6 +148,7 @@ def _courses(
                     continue
                 given = {"rows": rows} if matched == "rows" else {"tokens": tokens}
                 own = beginning(sets[name], encode, **given, max_length=longest)
+                _check_filled(name, own)
                 amount = tokens if matched == "tokens" else rows
                 yield Arm(matched, name), own, _matched(own, config, matched, amount)
         if FULL in asked.config.arms:
@@ -154,13 +156,16 @@ def _courses(
             yield Arm(ONCE, FULL), own, replace(config, max_steps=-(-len(own) // config.per_step))
 
 
+def _check_filled(name: str, rows: Sequence[Encoded]) -> None:
+    if not rows:
+        raise DataError(f"{name}: is empty: no sample is of its sort, or none is short enough")
+
+
 def _matched(rows: Sequence[Encoded], config: SftConfig, matched: str, amount: int) -> SftConfig:
     """Return the settings under which a set is passed until `amount` has been trained on.
 
     That is the epochs times so many rows or tokens: a set that has fewer is passed more often.
     """
-    if not rows:
-        raise DataError("a set is empty: no sample is of its sort, or none is short enough")
     each = sum(map(len, rows)) / len(rows) if matched == "tokens" else 1.0
     steps = config.num_train_epochs * amount / (each * config.per_step)
     return replace(config, max_steps=max(1, round(steps)))
