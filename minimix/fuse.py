@@ -5,6 +5,7 @@ journal whole, so a run that was killed gives the same bytes as one left alone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from minimix.judge import Candidate, choose, harm
 from minimix.parse import as_read, parse
 from minimix.prepare import Prepared
 from minimix.progress import Progress, silent
-from minimix.prompt import to_messages
+from minimix.prompt import to_messages, tokens_of
 from minimix.records import (
     Answer,
     Audit,
@@ -50,12 +51,30 @@ def fuse(
     ModelError where a whole cohort got no answer.
     """
     turns = Turns(prepared, config)
+    engine, tokens = models.engine, (0, 0)
     for cohort, answers in progress(
-        _answered(turns, models.engine, journal), "Fusing (cohorts)", turns.expected
+        _answered(turns, engine, journal), "Fusing (cohorts)", turns.expected
     ):
         outcomes = _judge(turns.prepared, cohort, answers, models)
+        tokens = _plus(tokens, turns.prepared, cohort, answers, engine)
         turns.end(cohort, outcomes, candidates=len(answers))
-    return turns.written()
+    return replace(turns.written(), tokens=tokens if engine.count else None)
+
+
+def _plus(
+    tokens: tuple[int, int],
+    prepared: Prepared,
+    cohort: Sequence[int],
+    answers: Sequence[Answer],
+    engine: Engine,
+) -> tuple[int, int]:
+    """Return the tokens of prompts and of answers with those of a cohort, where they are known."""
+    if not engine.count:
+        return tokens
+    chats = [to_messages(prepared.task(prepared.clusters[position])) for position in cohort]
+    read = sum(map(engine.count, chats))
+    wrote = sum(tokens_of(engine.count, chats[answer.task], answer.text) for answer in answers)
+    return tokens[0] + read, tokens[1] + wrote
 
 
 def _answered(

@@ -155,6 +155,14 @@ def _facts(result: Distilled, run: Mapping[str, Any]) -> dict[str, str]:
         "similarity floor": f"{prepared.floor:.3f}",
         "mean similarity in clusters": f"{sum(near) / max(1, len(near)):.3f}",
         "seconds": ", ".join(f"{stage} {spent:.1f}" for stage, spent in result.seconds.items()),
+        "tokens": _tokens(result),
         **{f"engine: {name}": str(value) for name, value in run["engine"].items()},
         **{name: str(value) for name, value in run["versions"].items()},
     }
+
+
+def _tokens(result: Distilled) -> str:
+    tokens = result.written.tokens
+    if tokens is None:
+        return "fuse: not known here"
+    return f"fuse: {tokens[0]:,} of prompts, {tokens[1]:,} written"

@@ -42,6 +42,12 @@ def part_text(sample: Sample) -> str:
     return sample.response
 
 
+def tokens_of(count: Callable[[Messages], int], chat: Messages, text: str) -> int:
+    """Return how many tokens a text adds to a chat, by what counts those of a chat."""
+    longer: Messages = [*chat[:-1], {"role": "user", "content": f"{chat[-1]['content']}\n{text}"}]
+    return count(longer) - count(chat)
+
+
 def to_messages(task: Task) -> Messages:
     """Return the chat that asks for `task`; its parts come last, so that prompts share a start."""
     return [

@@ -25,7 +25,8 @@ class Written:
     had a place in no part of its cluster; `unreached` lists the clusters whose turn never came, the
     one worth most first; `stopped` says why. `turned` says of each cluster of the plan that had its
     turn whether its fusion was accepted. `clusters` are those of the plan after `split` of them
-    were split, each part at a position of its own. `candidates` counts answers.
+    were split, each part at a position of its own. `candidates` counts answers, `tokens` those of
+    the prompts and of the answers, None where only a server could count them.
     """
 
     clusters: tuple[Cluster, ...]
@@ -38,6 +39,7 @@ class Written:
     stopped: str
     candidates: int
     split: int
+    tokens: tuple[int, int] | None = None
 
     @property
     def tried(self) -> int:

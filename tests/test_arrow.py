@@ -38,6 +38,19 @@ def test_a_fusion_of_another_kind_keeps_the_whole_form(tmp_path):
     assert entry.sample.kind == "cs"
 
 
+def test_tokens_of_prompts_and_answers_are_counted_where_the_engine_can(tmp_path):
+    def count(chat):
+        return sum(len(message["content"].split()) for message in chat)
+
+    said = "<answer>Q: one\nA: two</answer>"
+    counting = replace(engine(lambda _: said), count=count)
+    result = run(tmp_path / "a", near_rows(), use=replace(models(), engine=counting))
+    assert result.written.tokens is not None
+    assert result.written.tokens[1] == len(said.split()) * result.written.candidates == 4 * 3
+    assert result.written.tokens[0] > 100 * result.written.candidates / 3
+    assert run(tmp_path / "b", near_rows()).written.tokens is None
+
+
 def test_high_rows_stay_as_they_are(tmp_path):
     high = replace(sample("Why?", "Because it is so.", 99), rating=4.5)
     result = run(tmp_path, [*near_rows(), high])

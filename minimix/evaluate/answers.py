@@ -23,7 +23,7 @@ from minimix.errors import ModelError
 from minimix.evaluate.scores import UNWRITTEN
 from minimix.grammar import grammar
 from minimix.progress import Progress, silent
-from minimix.prompt import to_messages
+from minimix.prompt import to_messages, tokens_of
 from minimix.records import KINDS, Answer, Engine, Messages, Task
 
 COHORT, SEQUENCES = DistillConfig().cohort, 48
@@ -149,7 +149,7 @@ def _write(
         raise ModelError(f"{engine.name}: a whole cohort got no answer ({note})")
     tokens = None
     if engine.count:
-        tokens = sum(_tokens(engine, chats[answer.task], answer.text) for answer in answers)
+        tokens = sum(tokens_of(engine.count, chats[answer.task], answer.text) for answer in answers)
     line = {
         "cohort": key,
         "seconds": round(seconds, 3),
@@ -160,13 +160,6 @@ def _write(
     if memory:
         _append(memory, line)
     return line
-
-
-def _tokens(engine: Engine, chat: Messages, text: str) -> int:
-    """Return how many tokens a text adds to a chat."""
-    assert engine.count  # noqa: S101 - the caller has looked
-    longer: Messages = [*chat[:-1], {"role": "user", "content": f"{chat[-1]['content']}\n{text}"}]
-    return engine.count(longer) - engine.count(chat)
 
 
 def _rate(tokens: int | None, seconds: float) -> float | None:
