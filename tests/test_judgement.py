@@ -62,6 +62,25 @@ def test_a_fusion_that_leaves_one_source_out_is_refused_though_it_keeps_most():
     assert harm(one, audit(one, sources)).endswith("of a source's facts")
 
 
+def test_a_question_that_is_asked_twice_does_harm_and_one_with_two_parts_does_not():
+    place = (Place("f", 1, 0, ""),)
+    sources = [
+        Sample("Who won the long jump in Rome in 1960?", "Ralph Boston won it.", place),
+        Sample("Where were the games of 1960 held?", "They were held in Rome.", place),
+    ]
+    answer = "Ralph Boston won it. They were held in Rome."
+    first = "Who won the long jump in Rome in 1960"
+    for rest, said in (
+        (
+            "who won the long jump in Rome in 1960?",
+            "loops (65% of its trigrams are distinct)",
+        ),  # 11/17
+        ("where were the games held?", ""),
+    ):
+        draft = Draft(answer, f"{first}, and {rest}", answer)
+        assert harm(draft, audit(draft, sources)) == said
+
+
 def test_a_loop_shows_in_its_trigrams():
     assert distinct_trigrams("a b c d") == 1
     assert distinct_trigrams("a b a b a b") == 0.5

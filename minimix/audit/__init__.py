@@ -13,7 +13,7 @@ from minimix.audit.reading import read
 from minimix.audit.shape import distinct_trigrams, shape
 from minimix.records import Audit, Draft, Embed, Sample
 
-VERSION = "3"
+VERSION = "4"
 LONGEST_LIST = 40
 __all__ = ["VERSION", "asks", "audit", "distinct_trigrams"]
 
@@ -29,7 +29,7 @@ def audit(draft: Draft, sources: Sequence[Sample], *, embed: Embed | None = None
     answers = [read(response) for response in responses]
     questions = [read(sample.prompt) for sample in sources]
     match = Match(own, asked, answers, questions)
-    form = shape(draft.response, own, list(zip(responses, answers, strict=True)))
+    form = shape(draft, own, list(zip(responses, answers, strict=True)))
     changed = [
         *facts.misplaced(match),
         *owners.strangers(match),

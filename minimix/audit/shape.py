@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from minimix.audit.entries import Reading
 from minimix.audit.reading import read
+from minimix.records import Draft
 
 VERDICT = re.compile(r"^Answer:", re.MULTILINE | re.IGNORECASE)
 AGAIN = 0.8
@@ -39,15 +40,20 @@ class Shape(NamedTuple):
     fluent: float
 
 
-def shape(response: str, reading: Reading, sources: Sequence[tuple[str, Reading]]) -> Shape:
-    """Return how a draft's response is put together, beside the answers of its sources."""
+def shape(draft: Draft, reading: Reading, sources: Sequence[tuple[str, Reading]]) -> Shape:
+    """Return how a draft is put together, its response beside the answers of its sources.
+
+    The first line of its prompt, the question itself, counts for `distinct` too: one that asks the
+    same twice is of no use, however good its answer.
+    """
+    response, question = draft.response, draft.prompt.strip().partition("\n")[0]
     words = response.lower().split()
     given = [text.lower().split() for text, _ in sources]
     own = _grams(words, 3)
     mine = set(own)
     theirs = [_grams(text, 3) for text in given]
     return Shape(
-        distinct=distinct_trigrams(response),
+        distinct=min(distinct_trigrams(response), distinct_trigrams(question)),
         copied=max((_share(own, set(grams)) for grams in theirs), default=0.0),
         pasted=min((_longest_run(grams, mine) for grams in theirs), default=0.0),
         redundant=_said_again(response, reading),
