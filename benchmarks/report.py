@@ -117,6 +117,7 @@ def data(fusions: int, texts: tuple[str, ...] = ()) -> dict[str, Any]:
             "points": [(n * 7 % 1000, n * 13 % 1000, "dropped") for n in range(1500)],
         },
         "fusions": made,
+        "more_fusions": 0,
         "plan": [],
         "skipped": [],
         "matches": [],

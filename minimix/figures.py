@@ -8,11 +8,14 @@ import numpy as np
 
 from minimix.arrow import Distilled
 from minimix.rarity import scaled
-from minimix.records import Vectors
+from minimix.records import Rows, Vectors
+from minimix.spool import subset
 
 MOST_POINTS = 1_500
 """Samples on the map: more would make the page large and the map no clearer."""
-MAP = 3
+MOST_READ = 20_000
+"""Samples whose words are counted: all of a large pool would be read from the disk once more."""
+MAP, READ = 3, 4
 WORDS = (0, 5, 10, 20, 40, 80, 160, 320)
 """Least words of a response in each group of the figure."""
 
@@ -27,7 +30,8 @@ def charts(result: Distilled) -> Iterator[dict[str, Any]]:
     tenths = np.arange(0, 1.01, 0.1)
     rows = [entry.rarity for entry in entries]
     yield _shares("Rarity, 0 to 1 (the rarest)", tenths, {"before": rare, "after": rows})
-    words = [len(sample.response.split()) for sample in prepared.samples]
+    read = subset(prepared.samples, _drawn(len(prepared.samples), MOST_READ, READ))
+    words = [len(sample.response.split()) for sample in read]
     ours = [len(entry.sample.response.split()) for entry in entries]
     yield _shares("Words of a response", [*WORDS, np.inf], {"before": words, "after": ours})
     sizes = Counter(len(cluster.rows) for cluster in prepared.clusters)
@@ -68,9 +72,7 @@ def _shares(title: str, edges: Any, series: Mapping[str, Any]) -> dict[str, Any]
 def pool_map(result: Distilled) -> list[tuple[int, int, str]]:
     """Return samples and fusions on the plane of the two main directions, 0..1000 each way."""
     prepared = result.prepared
-    rows = np.arange(len(prepared.samples))
-    if len(rows) > MOST_POINTS:
-        rows = np.sort(np.random.default_rng([0, MAP]).permutation(rows)[:MOST_POINTS])
+    rows = _drawn(len(prepared.samples), MOST_POINTS, MAP)
     fused = [entry for entry in result.entries if entry.fusion]
     places = {entry.sample.place for entry in result.entries if not entry.fusion}
     kinds = [
@@ -91,6 +93,13 @@ def pool_map(result: Distilled) -> list[tuple[int, int, str]]:
     order = sorted(range(len(rows)), key=lambda row: kinds[row] == "original")  # on top
     points = [(*spots[row], kinds[row]) for row in order]
     return [*points, *((x, y, "fusion") for x, y in spots[len(rows) :])]
+
+
+def _drawn(rows: int, most: int, draw: int) -> Rows:
+    """Return all rows, or `most` of them by chance, in order."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng([0, draw]).permutation(rows)[:most])
 
 
 def _plane(vectors: Vectors) -> Vectors:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ GROUPS, SKIPPED, REASONS = 5, 20, 40
 """Groups of the plan, skipped clusters and reasons of drops that are shown."""
 LONGEST, SHORT = 6_000, 120
 """Characters that are shown of a text, and of one in a list."""
+MOST_FUSIONS = 10_000
+"""A page of more would be slow to open: 20 MB."""
 LOST: dict[Stage, str] = {
     "copy": "exact copies",
     "near copy": "near copies",
@@ -53,7 +56,8 @@ def shown(
             "note": "Two main directions of the embeddings; a fusion lies amid its sources.",
             "points": pool_map(result),
         },
-        "fusions": list(_fusions(result)),
+        "fusions": list(islice(_fusions(result), MOST_FUSIONS)),
+        "more_fusions": max(0, counts["fusions"] - MOST_FUSIONS),
         **_plan(result),
         "matches": [
             {

@@ -113,6 +113,11 @@ def test_half_a_character_in_a_setting_does_not_keep_the_page_from_the_disk(plai
     assert "half ?" in (tmp_path / PAGE).read_text("utf-8")
 
 
+def test_what_does_not_fit_the_page_is_counted(plain):
+    assert plain["more_fusions"] == 0
+    assert "1,234 more stand in train.jsonl" in render({**plain, "more_fusions": 1234})
+
+
 def test_a_report_is_made_again_byte_for_byte(plain, tmp_path):
     write(tmp_path, plain)
     first = (tmp_path / PAGE).read_bytes()
