@@ -74,8 +74,6 @@ def command(
     from minimix.compare.arrow import compare
     from minimix.compare.settings import Asked, CompareConfig
 
-    if options.pop("restart"):
-        raise click.UsageError("compare does nothing twice; give another --output")
     given = given_settings(options)
     own = {name: given.pop(name) for name in OWN & given.keys()}
     settings = {

@@ -36,12 +36,16 @@ def settings_of(kind: type[TrainConfig]) -> Callable[[F], F]:
     return add
 
 
+restart_option = click.option(
+    "--restart", is_flag=True, help="Remove earlier checkpoints in the folder."
+)
+
+
 def shared(function: F) -> F:
-    """Add what both trainings take beside their settings."""
+    """Add what every training takes beside its settings."""
     output = click.Path(path_type=Path, file_okay=False)
     yaml = click.Path(path_type=Path, exists=True, dir_okay=False)
     for option in (
-        click.option("--restart", is_flag=True, help="Remove earlier checkpoints in the folder."),
         click.option("--quiet", "-q", is_flag=True, help="Only the result and warnings."),
         click.option(
             "--config",
@@ -103,6 +107,7 @@ def command() -> None:
     help="Begin as this one, of the same base, rank and lora-alpha; bundled begins as the "
     "distiller that ships.  [default: a new one]",
 )
+@restart_option
 @settings_of(SftConfig)
 def sft_command(
     tasks: Path,
@@ -135,6 +140,7 @@ def sft_command(
     help="What minimix train sft wrote, any plain LoRA on all seven linear modules, or bundled "
     "for the distiller that ships.",
 )
+@restart_option
 @settings_of(GrpoConfig)
 def grpo_command(
     tasks: Path,
