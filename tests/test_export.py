@@ -363,6 +363,7 @@ def test_the_distiller_that_ships_can_be_trained_on_and_is_the_same_when_written
     assert written.read_bytes() == ADAPTER.read_bytes()
 
 
+@pytest.mark.slow
 def test_an_adapter_of_the_bundled_model_serves_on_the_bundled_file(tmp_path):
     source = random_adapter("bundled", tmp_path / "adapter", scale=0.1)
     write_examples(tmp_path / "tasks.jsonl", read_examples(parity.TASKS)[:1])
