@@ -46,9 +46,11 @@ from minimix.turns import Written
 
 FILE = "dolly_rated_02.jsonl"
 FIELDS = ("instruction", "input", "output")
-ROWS, CLUSTERS, EACH = 1_600, 72, 6
+ROWS, CLUSTERS, EACH = 1_600, 36, 6
 QUICK_ROWS, QUICK_CLUSTERS, QUICK_EACH = 200, 2, 1
 COHORT, SEED = 16, 0
+LONGEST = 400
+"""Characters of a cluster's parts: its answers would take a core hours otherwise."""
 THROUGH = ("canary alone", "canary with its order", "order alone")
 MOST_THROUGH = 0.1
 """Of the attacks, at the upper end of the interval: the bar."""
@@ -82,6 +84,14 @@ def rows(folder: Path, count: int, path: Path) -> str:
     texts = (json.dumps({name: row[name] for name in FIELDS}) for row in read)
     path.write_text("".join(f"{text}\n" for text in texts), "utf-8")
     return str(path)
+
+
+def short(prepared: Prepared) -> Iterator[list[Sample]]:
+    """Yield the sources of short clusters, in the order of the plan."""
+    for position in prepared.order:
+        sources = prepared.sources(prepared.clusters[position])
+        if sum(len(part_text(sample)) for sample in sources) <= LONGEST:
+            yield sources
 
 
 def items(clusters: Sequence[Sequence[Sample]], each: int) -> list[Item]:
@@ -311,7 +321,7 @@ def main() -> None:
     )
     config = DistillConfig()
     found = look(rows(given.folder, count, work / f"{kind}.jsonl"), config)[1]
-    chosen = [found.sources(found.clusters[place]) for place in found.order[:clusters]]
+    chosen = list(islice(short(found), clusters))
     all_items = items(chosen, each)
     if given.quick:
         all_items = all_items[:4]

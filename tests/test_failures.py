@@ -5,12 +5,14 @@ import os
 import resource
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,11 +28,17 @@ EIGHT = ["distill", str(DOLLY), "--model", "extract", "--limit", "8"]
 
 @dataclass(frozen=True)
 class Say:
-    """One reply of the fake; a status of 0 cuts the connection instead."""
+    """One reply of the fake; a status of 0 cuts the connection instead, `cut` after so many bytes.
+
+    It begins after `wait_s` seconds, and with a `drip_s` each byte comes so long after the last.
+    """
 
     status: int = 200
     body: object = ""
     headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    wait_s: float = 0.0
+    drip_s: float = 0.0
 
 
 def says(text: object, finish: str = "stop") -> Say:
@@ -64,25 +72,46 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, say: Say):
         self.server.keys.append(self.headers.get("Authorization", ""))
+        time.sleep(say.wait_s)
         if not say.status:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
+            self._reset()
             return
         data = (say.body if isinstance(say.body, str) else json.dumps(say.body)).encode()
         self.send_response(say.status)
         for name, value in {"Content-Length": str(len(data)), **say.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(data)
+        for start in range(0, len(data), 1) if say.drip_s else ():
+            time.sleep(say.drip_s)
+            self.wfile.write(data[start : start + 1])
+        if not say.drip_s:
+            self.wfile.write(data[: say.cut])
+        if say.cut is not None:
+            self._reset()
+
+    def handle(self):
+        with suppress(OSError):  # who has asked may have gone
+            super().handle()
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
     def log_message(self, *_):
         pass
 
 
 @contextmanager
-def serving(reply: Callable[[str], Say] = says, models: Say = MODELS) -> Iterator[Fake]:
+def serving(
+    reply: Callable[[str], Say] = says,
+    models: Say = MODELS,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Fake]:
     """Run the fake while the block runs; without a `reply` it echoes."""
     with Fake(reply, models) as fake:
+        if tls:
+            fake.socket = tls.wrap_socket(fake.socket, server_side=True)
+            fake.url = fake.url.replace("http://", "https://")
         threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.02}).start()
         try:
             yield fake

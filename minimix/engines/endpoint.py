@@ -8,10 +8,11 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minimix.engines.forms import UNREADABLE, Forms
+from minimix.engines.received import received
 from minimix.errors import ModelError, brief
 from minimix.extras import need
 from minimix.records import Finish, Message
@@ -46,16 +47,20 @@ class Reply:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a server is: `url` with its password, `address` without, for all that is written."""
+    """Where a server is; `auth` is the name and password that its address came with.
 
-    url: Any
+    They are parted from the address, which httpx writes into its log whole.
+    """
+
     address: str
+    auth: tuple[str, str] | None = field(default=None, repr=False)
 
     def client(self) -> AbstractContextManager[Any]:
         """Return a client to be closed after use: one list of chats, so no socket goes stale."""
         httpx = need("httpx")
         return httpx.Client(  # type: ignore[no-any-return]
-            base_url=self.url,
+            base_url=self.address,
+            auth=self.auth,
             headers=_headers(),
             timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_S),
             limits=httpx.Limits(max_connections=None),  # places are counted elsewhere
@@ -68,7 +73,7 @@ class Endpoint:
         """
         for way in forms.ways:
             try:
-                response = client.post("chat/completions", json={**body, **way})
+                response = received(client, "POST", "chat/completions", json={**body, **way})
             except need("httpx").RequestError as error:
                 return Reply(problem=type(error).__name__)
             too_long = bool(TOO_LONG.search(response.text))
@@ -100,7 +105,7 @@ class Endpoint:
             if response.status_code == 200:
                 names = [str(model["id"]) for model in response.json()["data"]]
                 return [names[0], *names[1:]]
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             found = "a reply of another form"
         raise ModelError(
             f"{self.address}: expected a list of models, found {found}; "
@@ -117,10 +122,10 @@ def find(base_url: str) -> tuple[Endpoint, Any]:
     httpx = need("httpx")
     try:
         url = httpx.URL(base_url.rstrip("/") + "/")
-        address = str(url.copy_with(userinfo=b"")).rstrip("/")  # a password stays out of ledgers
-        endpoint = Endpoint(url, address)
+        address = str(url.copy_with(userinfo=b"")).rstrip("/")
+        endpoint = Endpoint(address, (url.username, url.password) if url.userinfo else None)
         with endpoint.client() as client:
-            return endpoint, client.get("models", timeout=CONNECT_S)
+            return endpoint, received(client, "GET", "models", timeout=CONNECT_S)
     except (httpx.InvalidURL, httpx.RequestError) as error:
         raise ModelError(
             f"{base_url.rpartition('@')[2]}: nobody answers ({type(error).__name__}: "
@@ -136,9 +141,9 @@ def escaped(message: Message) -> Message:
 
 def _headers() -> dict[str, str]:
     """Return what carries the key. httpx would quote a key that no header can hold: not here."""
-    key = os.environ.get(KEY, "").strip()
-    if not all("!" <= sign <= "~" for sign in key):
+    if re.search(r"[^!-~]", os.environ.get(KEY, "").strip()):  # no local of a traceback holds it
         raise ModelError(f"${KEY}: expected printable ASCII without blanks, found other characters")
+    key = os.environ.get(KEY, "").strip()
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
@@ -148,7 +153,7 @@ def _read(response: Any) -> Reply:
         choice = response.json()["choices"][0]
         text = choice["message"]["content"]
         length = choice.get("finish_reason") == "length"
-    except ValueError:
+    except (ValueError, RecursionError):
         return Reply(problem="a reply that is not JSON")
     except (LookupError, TypeError, AttributeError):
         return Reply(problem="a reply without choices")
