@@ -3,10 +3,12 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
 from minimix.accounting import account, by_place, count
+from minimix.addressed import addressed
 from minimix.config import DistillConfig
 from minimix.contamination import NONE, Match, Questions, matches, verdict
 from minimix.fuse import fuse
@@ -84,7 +86,7 @@ def distill(
     return Distilled(
         entries=entries,
         dropped=tuple(sorted(dropped, key=lambda drop: by_place(drop.place))),
-        notes=(*selection.notes, *_too_long(written), *notes),
+        notes=(*selection.notes, *_on_writing(written), *_spoken(entries), *notes),
         matches=tuple(sorted(found, key=lambda match: by_place(match.sample.place))),
         prepared=prepared,
         written=written,
@@ -97,10 +99,23 @@ def distill(
     )
 
 
-def _too_long(written: Written) -> Iterable[str]:
-    """Yield what is to be said of clusters that were too long for the model, if there were any."""
+def _on_writing(written: Written) -> Iterable[str]:
+    """Yield what is to be said of clusters too long for the model, of control tokens in data."""
     if written.split:
         yield f"clusters: {written.split:,} too long for the model were split"
+    if written.escaped:
+        yield f"control tokens in the data, broken up for the server: {written.escaped:,}"
+
+
+def _spoken(entries: Sequence[Entry]) -> Iterable[str]:
+    """Yield what is to be said of originals that speak to a model, which no fusion may."""
+    found = [
+        f"{entry.sample.place} ({what})"
+        for entry in entries
+        if not entry.fusion and (what := addressed(entry.sample.prompt, entry.sample.response))
+    ]
+    if found:
+        yield f"originals that speak to a model: {len(found):,}, first {found[0]}"
 
 
 def candidates(prepared: Prepared, written: Written) -> Iterator[Sample]:
@@ -134,10 +149,15 @@ def choose(
         found = zip(rows, subset(prepared.samples, rows), strict=True)
         return [row for row, sample in found if sample.sources not in gone] if gone else rows
 
+    def best(rows: Sequence[int]) -> Iterator[int]:
+        order = sorted(rows, key=lambda row: (-prepared.ratings[row], row))
+        found = zip(order, subset(prepared.samples, order), strict=True)
+        return (row for row, one in found if not addressed(one.prompt, one.response))
+
     stand_ins = [
-        max(rows, key=lambda row: (prepared.ratings[row], -row))
+        row
         for position in (*written.rejected, *written.refused)
-        if (rows := clean(prepared.clusters[position].rows))
+        for row in islice(best(clean(prepared.clusters[position].rows)), 1)
     ]
     fusions = [
         Entry(fusion.sample, "fusion", fusion.rating, float(rare[row]), fusion)

@@ -51,27 +51,28 @@ def fuse(
     ModelError where a whole cohort got no answer.
     """
     turns = Turns(prepared, config)
-    engine, tokens = models.engine, (0, 0)
+    engine, tokens, escaped = models.engine, (0, 0), 0
     for cohort, answers in progress(
         _answered(turns, engine, journal), "Fusing (cohorts)", turns.expected
     ):
         outcomes = _judge(turns.prepared, cohort, answers, models)
-        tokens = _plus(tokens, turns.prepared, cohort, answers, engine)
+        chats = _chats(turns.prepared, cohort)
+        tokens = _plus(tokens, chats, answers, engine)
+        escaped += sum(map(engine.escapes, chats)) if engine.escapes else 0
         turns.end(cohort, outcomes, candidates=len(answers))
-    return replace(turns.written(), tokens=tokens if engine.count else None)
+    written = turns.written()
+    return replace(written, tokens=tokens if engine.count else None, escaped=escaped)
 
 
 def _plus(
     tokens: tuple[int, int],
-    prepared: Prepared,
-    cohort: Sequence[int],
+    chats: Sequence[Messages],
     answers: Sequence[Answer],
     engine: Engine,
 ) -> tuple[int, int]:
     """Return the tokens of prompts and of answers with those of a cohort, where they are known."""
     if not engine.count:
         return tokens
-    chats = [to_messages(prepared.task(prepared.clusters[position])) for position in cohort]
     read = sum(map(engine.count, chats))
     wrote = sum(tokens_of(engine.count, chats[answer.task], answer.text) for answer in answers)
     return tokens[0] + read, tokens[1] + wrote
@@ -83,17 +84,18 @@ def _answered(
     """Yield each cohort with its answers, those of a round in the order of the plan."""
     number = 0
     for cohorts in turns.rounds():
-        prepared = turns.prepared
-        chats = [
-            [to_messages(prepared.task(prepared.clusters[position])) for position in cohort]
-            for cohort in cohorts
-        ]
+        chats = [_chats(turns.prepared, cohort) for cohort in cohorts]
         answers = _answers(number, chats, engine, journal)
         number += len(cohorts)
         for cohort, found in zip(cohorts, answers, strict=True):
             yield cohort, found
             if turns.full:
                 return
+
+
+def _chats(prepared: Prepared, cohort: Sequence[int]) -> list[Messages]:
+    """Return what the engine is asked for the clusters of a cohort."""
+    return [to_messages(prepared.task(prepared.clusters[position])) for position in cohort]
 
 
 def _answers(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from minimix.addressed import addressed
 from minimix.records import Audit, Draft
 
 LEAST_KEPT, LEAST_EACH = 0.6, 0.6
@@ -59,10 +60,12 @@ def _over(share: float, free: float) -> float:
 
 
 def harm(draft: Draft, audit: Audit) -> str:
-    """Return why a draft's audit is not clean, "" where it is."""
+    """Return why a draft is refused: its audit is not clean, or it speaks to a model; "" if not."""
+    spoken = addressed(draft.prompt, draft.response)
     whole = draft.response and (draft.prompt or not draft.problems)
     faults = {
         "no question and answer in it": not whole,
+        f"speaks to a model, with {spoken}": bool(spoken),
         f"loops ({audit.distinct:.0%} of its trigrams are distinct)": (
             audit.distinct < LEAST_DISTINCT
         ),

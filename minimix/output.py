@@ -97,6 +97,7 @@ def write_output(
         "model": {"name": engine.name, "sha256": engine.sha256},
         "embedder": models.embedder,
         "rater": rater,
+        **({"control_tokens_escaped": result.written.escaped} if engine.escapes else {}),
         "prompt_version": prompt.VERSION,
         "versions": versions(),
     }
@@ -156,6 +157,7 @@ def _facts(result: Distilled, run: Mapping[str, Any]) -> dict[str, str]:
         "mean similarity in clusters": f"{sum(near) / max(1, len(near)):.3f}",
         "seconds": ", ".join(f"{stage} {spent:.1f}" for stage, spent in result.seconds.items()),
         "tokens": _tokens(result),
+        **{name: str(run[name]) for name in ("control_tokens_escaped",) if name in run},
         **{f"engine: {name}": str(value) for name, value in run["engine"].items()},
         **{name: str(value) for name, value in run["versions"].items()},
     }

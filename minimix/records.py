@@ -36,9 +36,8 @@ Messages = list[Message]
 class Place:
     """Where a record stands in the input, and the hash that proves it.
 
-    `line` is the record's number in its file, from 1; `part` the exchange within a chat, from 0;
-    `sha256` the hash of the record as canonical JSON (`minimix.files.record_sha256`), or of its
-    bytes where it could not be read.
+    `line` is its number in the file, from 1; `part` the exchange within a chat, from 0; `sha256`
+    its hash as canonical JSON (`minimix.files.record_sha256`), or of bytes that cannot be read.
     """
 
     file: str
@@ -55,8 +54,8 @@ class Place:
 class Sample:
     """One instruction-response pair: an original with one source, or a fusion with several.
 
-    `rating` is 0..5 on the paper's compressed scale where the data say it, else None; `source` is
-    the name of the data set that it came from, where a mixed pool says it.
+    `rating` is 0..5 on the paper's compressed scale where the data say it, else None; `source` the
+    name of its data set, where a mixed pool says it.
     """
 
     instruction: str
@@ -126,8 +125,8 @@ class Task:
 class Answer:
     """What a model wrote for one candidate of one task.
 
-    `finish` is "stop" (ended by itself), "length" (cut at the limit), "refused" (the prompt does
-    not fit) or "failed" (the server gave none); `note` says more about the last two.
+    `finish` is "stop" (by itself), "length" (cut at the limit), "refused" (the prompt does not fit)
+    or "failed" (the server gave none); `note` says more about the last two.
     """
 
     task: int
@@ -164,8 +163,7 @@ class Reward:
 class Audit:
     """What a draft did with its sources' facts: shares 0..1, findings in words (docs/metrics.md).
 
-    `lost`: the sources' facts that it lacks; `unsupported`: its own facts, without a source;
-    `changed`: those it tells otherwise.
+    `lost`: sources' facts that it lacks; `unsupported`: its own; `changed`: those told otherwise.
     """
 
     kept: float
@@ -227,9 +225,10 @@ class Rater:
 class Engine:
     """Something that generates, with what the ledgers say of it.
 
-    `count` returns the tokens of a chat's prompt, or is None where only a server knows;
-    `settings` are those that can change its output; `cohorts` writes several at once, each from a
-    clean context, and yields the answers of each in turn; None: `generate` does, one by one.
+    `count` returns the tokens of a chat's prompt, or is None where only a server knows; `escapes`
+    how many control tokens in one are broken up, None where none is ever read. `settings` can
+    change its output; `cohorts` writes several, each from a clean context, and yields the answers
+    of each in turn; None: `generate` does, one by one.
     """
 
     generate: Generate
@@ -238,6 +237,7 @@ class Engine:
     count: Callable[[Messages], int] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     cohorts: Callable[[Sequence[Sequence[Messages]]], Iterator[Iterable[Answer]]] | None = None
+    escapes: Callable[[Messages], int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

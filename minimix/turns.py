@@ -26,7 +26,8 @@ class Written:
     one worth most first; `stopped` says why. `turned` says of each cluster of the plan that had its
     turn whether its fusion was accepted. `clusters` are those of the plan after `split` of them
     were split, each part at a position of its own. `candidates` counts answers, `tokens` those of
-    the prompts and of the answers, None where only a server could count them.
+    the prompts and of the answers, None where only a server could count them; `escaped` the control
+    tokens in prompts that were broken up for a server.
     """
 
     clusters: tuple[Cluster, ...]
@@ -40,6 +41,7 @@ class Written:
     candidates: int
     split: int
     tokens: tuple[int, int] | None = None
+    escaped: int = 0
 
     @property
     def tried(self) -> int:

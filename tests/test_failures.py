@@ -310,3 +310,4 @@ def test_a_model_that_answers_rubbish_costs_no_row_its_place_in_the_ledgers(tmp_
     output = tmp_path / "dolly.distilled"
     assert accounted(output) == list(range(1, 25))
     assert "fusion" not in {row["origin"] for row in ledger(output / "provenance.jsonl")}
+    assert "control_tokens_escaped: 0" in (output / "run.yaml").read_text("utf-8")

@@ -21,7 +21,7 @@ LAYERS = [
     {"checks"},
     {"config", "disk", "threads"},
     {"array"},
-    {"kinds", "prompt", "parse", "formats", "cells", "columns", "unnamed"},
+    {"addressed", "kinds", "prompt", "parse", "formats", "cells", "columns", "unnamed"},
     {"rows"},
     {"files", "spool", "static", "grammar", "encoder", "vector_store", "sources"},
     {"neighbours", "cover"},

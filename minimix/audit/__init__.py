@@ -13,7 +13,7 @@ from minimix.audit.reading import read
 from minimix.audit.shape import distinct_trigrams, shape
 from minimix.records import Audit, Draft, Embed, Sample
 
-VERSION = "4"
+VERSION = "5"
 LONGEST_LIST = 40
 __all__ = ["VERSION", "asks", "audit", "distinct_trigrams"]
 

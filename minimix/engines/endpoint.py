@@ -11,22 +11,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from minimix.addressed import CONTROL
 from minimix.engines.forms import UNREADABLE, Forms
 from minimix.engines.received import received
 from minimix.errors import ModelError, brief
 from minimix.extras import need
-from minimix.records import Finish, Message
+from minimix.records import Finish, Message, Messages
 
 KEY = "OPENAI_API_KEY"
 TIMEOUT_S = 300.0
 CONNECT_S = 30.0
 BUSY = (408, 429)
-CONTROL = re.compile(
-    r"<(?=[|\uff5c]|/?s>|</?SYS>>|(?:start|end)_of_\w+>|/?tool_\w+>|extra_id_\d+>"
-    r"|(?:bos|eos|pad|unk|mask|sep|cls)>)"
-    r"|\[(?=/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|gMASK)\])"
-)
-"""Where a control token of a common vocabulary begins: <|im_start|>, </s>, [INST], <eos>."""
 DECLINED = "the server will not answer it: status "
 TOO_LONG = re.compile(r"context.{0,3}(?:length|size|window)", re.IGNORECASE)
 """How servers say that a prompt does not fit: OpenAI, vLLM, llama-server, llama-cpp-python."""
@@ -137,6 +132,11 @@ def escaped(message: Message) -> Message:
     """Return a message whose text holds nothing a server would read as a control token."""
     text = CONTROL.sub(r"\g<0> ", _encodable(message["content"]))
     return {"role": message["role"], "content": text}
+
+
+def escapes(messages: Messages) -> int:
+    """Return how many control tokens `escaped` breaks up in a chat."""
+    return sum(len(CONTROL.findall(message["content"])) for message in messages)
 
 
 def _headers() -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from minimix.engines.endpoint import DECLINED, Endpoint, escaped, find
+from minimix.engines.endpoint import DECLINED, Endpoint, escaped, escapes, find
 from minimix.engines.forms import Forms
 from minimix.engines.places import Request, Standing, Work
 from minimix.engines.sampling import Sampling, candidate_seed
@@ -122,4 +122,4 @@ def connect(
     addresses = [endpoint.address for endpoint in endpoints]
     settings = {"parallel": parallel, "model": model, "servers": addresses}
     name = f"{model} at {servers.addresses}"
-    return Engine(servers.generate, name=name, sha256=None, settings=settings)
+    return Engine(servers.generate, name=name, sha256=None, settings=settings, escapes=escapes)
