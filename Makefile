@@ -45,10 +45,10 @@ sbom: $(VENV)/.installed .venv-tools/.installed
 	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 		--output-file sbom.cdx.json $(BIN)/python
 
-$(VENV)/.installed: pyproject.toml locks/base.txt locks/cuda.txt locks/build.txt
+$(VENV)/.installed: pyproject.toml locks/pip.txt locks/base.txt locks/cuda.txt locks/build.txt
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing; llama.cpp is compiled the first time, which takes several minutes"
-	$(PIP) --require-hashes -c locks/tools.txt pip
+	$(PIP) --require-hashes -r locks/pip.txt
 	$(LOCKED) -r locks/base.txt
 	$(OWN)
 	$(BIN)/python -m pip check

@@ -35,6 +35,7 @@ KEPT = {
     "base": ("dev", "cuda"),
     "trainers": ("trainers",),
     "build": ("build", "dev"),
+    "pip": ("pip",),
     "tools": ("tools",),
 }
 """The files whose versions a part keeps. The base has none of its own: it is that of the tests."""
@@ -43,6 +44,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "base": ("--python-version=3.11",),
     "trainers": ("--group=trainers", "--no-deps", f"--python-version={DEV_PYTHON}"),
     "build": ("--group=build", "--python-version=3.11"),
+    "pip": ("--group=pip", "--python-version=3.11"),
     "tools": ("--group=tools", "--python-version=3.11"),
 }
 HEADER = "# Made by `make lock`: docs/dependencies.md.\n"
