@@ -85,8 +85,14 @@ def write(name: str, found: Mapping[str, str]) -> None:
 
 
 def with_cpu_build(torch: str) -> str:
-    """Return the entry of torch with the hashes of its CPU build added."""
-    return torch.rstrip("\n") + "".join(f" \\\n    --hash=sha256:{one}" for one in cpu(torch)) + "\n"
+    """Return the entry of torch with the hashes of its CPU build; those are there where uv kept them."""
+    first, *rest = torch.removesuffix("\n").split(" \\\n")
+    return " \\\n".join([first, *sorted({*rest, *map(line, cpu(torch))})]) + "\n"
+
+
+def line(digest: str) -> str:
+    """Return a hash as requirement files have it."""
+    return f"    --hash=sha256:{digest}"
 
 
 def cpu(torch: str) -> list[str]:
@@ -105,8 +111,9 @@ def main() -> None:
         if "torch" in found:
             write("cuda", for_cuda)
             # uv takes the CPU build by its full version only (Dockerfile)
-            pins = " \\\n".join(f"    --hash=sha256:{one}" for one in cpu(found["torch"]))
-            write("torch-cpu", {"torch": f"torch=={version(found['torch'])}+cpu \\\n{pins}\n"})
+            pin = f"torch=={version(found['torch'])}+cpu"
+            pins = " \\\n".join([pin, *map(line, cpu(found["torch"]))])
+            write("torch-cpu", {"torch": f"{pins}\n"})
             found["torch"] = with_cpu_build(found["torch"])
         write(name, found)
         print(f"{len(found):4} packages in locks/{name}.txt", flush=True)
