@@ -38,7 +38,7 @@ lock: .venv-tools/.installed
 
 # What is known against the locked versions; says so where the advisories cannot be reached
 audit: .venv-tools/.installed
-	$(TOOLS)/python -m tests.audit
+	$(TOOLS)/python -m tests.audit $(MORE)
 
 # What the demo's environment is made of, in CycloneDX
 sbom: $(VENV)/.installed .venv-tools/.installed
