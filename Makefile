@@ -6,6 +6,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # each file must have its hash in locks/, also those that a source is built with: docs/dependencies.md
 LOCKED := $(PIP) --require-hashes --build-constraint locks/build.txt -c locks/cuda.txt
 OWN := $(PIP) --no-deps --build-constraint locks/build.txt -e .
+# PyTorch's CPU build where pip is offered it: by the hashes alone pip would prefer the index's own.
+TORCH := $(PIP) --require-hashes --no-deps -r locks/torch-cpu.txt 2>$(VENV)/torch.log || { \
+	grep -q 'No matching distribution' $(VENV)/torch.log || { cat $(VENV)/torch.log; exit 1; }; \
+	echo "No CPU build of PyTorch is offered here: the index's own (on Linux, several GB of CUDA)"; }
 TOOLS := .venv-tools/bin
 
 .PHONY: demo test quick check docs docker-check lock audit sbom clean
@@ -45,10 +49,11 @@ sbom: $(VENV)/.installed .venv-tools/.installed
 	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 		--output-file sbom.cdx.json $(BIN)/python
 
-$(VENV)/.installed: pyproject.toml locks/pip.txt locks/base.txt locks/cuda.txt locks/build.txt
+$(VENV)/.installed: pyproject.toml locks/pip.txt locks/base.txt locks/torch-cpu.txt locks/cuda.txt locks/build.txt
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing; llama.cpp is compiled the first time, which takes several minutes"
 	$(PIP) --require-hashes -r locks/pip.txt
+	@$(TORCH)
 	$(LOCKED) -r locks/base.txt
 	$(OWN)
 	$(BIN)/python -m pip check
