@@ -30,7 +30,7 @@ CPU_TORCH = {
         "cp314 x86_64": "d20fa53ee744502fa4c69818a720b05ca0d37abd055d4f6e66cae155114bc691",
     }
 }
-"""The Linux wheels of PyTorch's CPU build, as its index lists them: a new version needs new ones."""
+"""The Linux wheels of PyTorch's CPU build, as its index lists them: a new version has new ones."""
 DEV_PYTHON = "3.11.5"  # what pymdown-extensions, for the docs, asks for
 KEPT = {
     "dev": ("dev", "cuda"),
@@ -87,7 +87,7 @@ def write(name: str, found: Mapping[str, str]) -> None:
 
 
 def with_cpu_build(torch: str) -> str:
-    """Return the entry of torch with the hashes of its CPU build; those are there where uv kept them."""
+    """Return the entry of torch with the hashes of its CPU build, once: uv may have kept them."""
     first, *rest = torch.removesuffix("\n").split(" \\\n")
     return " \\\n".join([first, *sorted({*rest, *map(line, cpu(torch))})]) + "\n"
 
@@ -109,7 +109,9 @@ def main() -> None:
     LOCKS.mkdir(exist_ok=True)
     for name, options in PARTS.items():
         found = resolve(name, [*options, *sys.argv[1:]])
-        for_cuda = {package: found.pop(package) for package in set(found) if CUDA.fullmatch(package)}
+        for_cuda = {
+            package: found.pop(package) for package in set(found) if CUDA.fullmatch(package)
+        }
         if "torch" in found:
             write("cuda", for_cuda)
             # uv takes the CPU build by its full version only (Dockerfile)
