@@ -22,7 +22,7 @@ def audit(requirements: Path, more: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Return what pip-audit says of each package of a file; nothing where it breaks off."""
     program = Path(sys.executable).parent / "pip-audit"
     options = ["--format=json", "--progress-spinner=off", "--disable-pip", "--no-deps"]
-    command = [program, *options, *more, "-r", requirements]
+    command = [str(program), *options, *more, "-r", str(requirements)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"] if done.stdout else []
     return found

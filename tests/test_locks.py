@@ -130,7 +130,7 @@ def test_the_page_names_every_lock():
 def test_an_audit_tells_what_is_known_and_what_was_not_audited():
     # as pip-audit 2.10.1 says it
     known = {"id": "PYSEC-2021-142", "fix_versions": ["5.4"], "aliases": ["CVE-2020-14343"]}
-    said = [
+    said: list[dict[str, Any]] = [
         {"name": "pyyaml", "version": "5.3", "vulns": [known]},
         {"name": "click", "version": "8.5.1", "vulns": []},
         {"name": "requests", "skip_reason": "Dependency not found on PyPI"},
@@ -148,7 +148,7 @@ def test_the_bill_of_materials_has_every_package_of_the_base_with_its_version_an
     command = [program, "environment", "--output-file", bill, sys.executable]
     subprocess.run(command, check=True, capture_output=True)
     parts = json.loads(bill.read_text("utf-8"))["components"]
-    found = {canonicalize_name(one["name"]): one for one in parts}
+    found = {str(canonicalize_name(one["name"])): one for one in parts}
     marked = (Requirement(entry.partition(" \\")[0]) for entry in locked("base").values())
     for one in (one for one in marked if one.marker is None or one.marker.evaluate()):
         assert one.specifier.contains(found[one.name]["version"]), one

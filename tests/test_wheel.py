@@ -42,7 +42,7 @@ def test_the_wheel_in_an_empty_environment_runs_the_demo(wheel, tmp_path):
     pip = [program / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
     locked = ["install", "--require-hashes", "-r"]
     subprocess.run([*pip, *locked, LOCKS / "pip.txt"], check=True)
-    built = ["--build-constraint", LOCKS / "build.txt", "-c", LOCKS / "cuda.txt"]
+    built = [f"--build-constraint={LOCKS}/build.txt", f"--constraint={LOCKS}/cuda.txt"]
     subprocess.run([*pip, *locked, LOCKS / "base.txt", *built], check=True)
     subprocess.run([*pip, "install", "--no-deps", wheel], check=True)
     subprocess.run([*pip, "check"], check=True)
