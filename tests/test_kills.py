@@ -32,7 +32,7 @@ TIMED = ("report.html", "report.json")
 COHORTS = Path("journal") / "cohorts.jsonl"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 MEMORY = None
-"""No more memory: some libraries abort the process then, as the kernel would."""
+"""No more memory: some libraries, and the C library itself (127), end the process then."""
 EVER = 2**31
 HEADROOM = 1 << 22
 STATUS: dict[signal.Signals | None, set[int]] = {
