@@ -39,7 +39,7 @@ STATUS: dict[signal.Signals | None, set[int]] = {
     signal.SIGKILL: {-9},
     signal.SIGTERM: {-15},
     signal.SIGINT: {1},
-    MEMORY: {1, -6, -11},
+    MEMORY: {1, -6, -11, 127},
 }
 KILLS, ALL_KILLS = 20, 200
 WRITES = 8
