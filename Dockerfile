@@ -11,7 +11,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ cmake ninja-build \
     && rm -rf /var/lib/apt/lists/*
 # the build of torch without CUDA, several GB smaller
-ENV UV_TORCH_BACKEND=cpu
+ENV UV_TORCH_BACKEND=cpu UV_OVERRIDE=locks/torch-cpu.txt
 # for any x86-64 processor with AVX2, not only the one that builds the image
 ENV CMAKE_ARGS="-DGGML_NATIVE=OFF"
 
@@ -24,20 +24,21 @@ RUN apt-get update \
 # the driver's library comes with the host that runs the image; until then its stub stands in
 ENV LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs
 ENV CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_CUDA=ON"
+ENV UV_CONSTRAINT=locks/cuda.txt
 
 # hadolint ignore=DL3006
 FROM compiler-${CUDA} AS build
 ENV VIRTUAL_ENV=/opt/minimix UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
-RUN python3 -m venv /opt/uv \
-    && /opt/uv/bin/pip install --no-cache-dir uv==0.13.9 \
-    && python3 -m venv --without-pip /opt/minimix
 WORKDIR /src
-# what minimix needs changes less often than minimix: llama.cpp is compiled in this layer
-COPY pyproject.toml constraints.txt ./
-RUN /opt/uv/bin/uv pip install -c constraints.txt -r pyproject.toml
-COPY README.md LICENSE NOTICE ./
+# what minimix needs changes less often than minimix: llama.cpp is compiled in these layers
+COPY locks locks
+RUN python3 -m venv /opt/uv \
+    && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r locks/tools.txt \
+    && python3 -m venv --without-pip /opt/minimix
+RUN /opt/uv/bin/uv pip install --require-hashes -b locks/build.txt -r locks/base.txt
+COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY minimix minimix
-RUN /opt/uv/bin/uv pip install --no-deps .
+RUN /opt/uv/bin/uv pip install --no-deps -b locks/build.txt .
 # the bundled model in the form that is served; whoever runs the image may add to the cache
 ENV MINIMIX_CACHE=/home/minimix/.cache/minimix
 RUN /opt/minimix/bin/python -c "from minimix.engines.bundled import fast_model; fast_model()" \

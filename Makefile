@@ -2,13 +2,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# Unsloth's CPU backend is tested; why without dependencies: see the extra gpu in pyproject.toml
-UNSLOTH := unsloth==2026.10.9 unsloth_zoo==2026.10.9
-# read what an output holds for them; what else they ask for is not used (tests/test_trainers.py)
-TRAINERS := llamafactory==0.9.5 axolotl==0.19.0 addict==2.4.0
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# each file must have its hash in locks/, also those that a source is built with: docs/dependencies.md
+LOCKED := $(PIP) --require-hashes --build-constraint locks/build.txt -c locks/cuda.txt
+OWN := $(PIP) --no-deps --build-constraint locks/build.txt -e .
+# PyTorch's CPU build where pip is offered it: by the hashes alone pip would prefer the index's own.
+TORCH := $(PIP) --require-hashes --no-deps -r locks/torch-cpu.txt 2>$(VENV)/torch.log || { \
+	grep -q 'No matching distribution' $(VENV)/torch.log || { cat $(VENV)/torch.log; exit 1; }; \
+	echo "No CPU build of PyTorch is offered here: the index's own (on Linux, several GB of CUDA)"; }
+TOOLS := .venv-tools/bin
 
-.PHONY: demo test quick check docs docker-check clean
+.PHONY: demo test quick check docs docker-check lock audit sbom clean
 
 demo: $(VENV)/.installed
 	$(BIN)/minimix distill examples/dolly.jsonl --budget 10% --output demo.distilled --restart
@@ -32,16 +36,38 @@ docs: $(VENV)/.installed-dev
 docker-check: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.dockerfile_steps --root /var/tmp/minimix-docker $(LENT)
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# locks/ again, after a change to pyproject.toml; make lock MORE='--upgrade-package NAME', or --upgrade
+lock: .venv-tools/.installed
+	$(TOOLS)/python -m tests.locks $(MORE)
+
+# What is known against the locked versions; says so where the advisories cannot be reached
+audit: .venv-tools/.installed
+	$(TOOLS)/python -m tests.audit $(MORE)
+
+# What the demo's environment is made of, in CycloneDX
+sbom: $(VENV)/.installed .venv-tools/.installed
+	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file sbom.cdx.json $(BIN)/python
+
+$(VENV)/.installed: pyproject.toml locks/pip.txt locks/base.txt locks/torch-cpu.txt locks/cuda.txt locks/build.txt
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing; llama.cpp is compiled the first time, which takes several minutes"
-	$(PIP) -e .
+	$(PIP) --require-hashes -r locks/pip.txt
+	@$(TORCH)
+	$(LOCKED) -r locks/base.txt
+	$(OWN)
+	$(BIN)/python -m pip check
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e '.[dev]'
-	$(PIP) --no-deps $(UNSLOTH) $(TRAINERS)
+$(VENV)/.installed-dev: $(VENV)/.installed locks/dev.txt locks/trainers.txt
+	$(LOCKED) -r locks/dev.txt
+	$(LOCKED) --no-deps -r locks/trainers.txt
+	@touch $@
+
+.venv-tools/.installed: locks/tools.txt
+	$(PYTHON) -m venv .venv-tools
+	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/tools.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) site demo.distilled .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-tools sbom.cdx.json site demo.distilled .mypy_cache .ruff_cache .pytest_cache

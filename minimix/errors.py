@@ -33,6 +33,21 @@ class MissingExtraError(MinimixError):
     """A package of an optional extra is not installed."""
 
 
+NO_MEMORY = (
+    "can't start new thread",  # Python
+    "failed to map segment",  # a library that is loaded
+    "can't allocate memory",  # torch on a CPU
+    "out of memory",  # torch on a GPU
+)
+"""What errors say where memory has ended that are no MemoryError."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of this machine or its GPU does not suffice."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(text in said for text in NO_MEMORY)
+
+
 def brief(error: BaseException) -> str:
     """Return the message of an error from elsewhere as one short line."""
     return " ".join(str(error).split())[:200]

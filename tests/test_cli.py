@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from minimix.cli import cli
+from minimix.cli import Group, cli
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "dolly.jsonl"
 pytestmark = pytest.mark.slow
@@ -193,3 +193,32 @@ def test_doctor_names_what_there_is():
     assert "llama-cpp-python" in said
     assert "extra gpu" in said
     assert "extractive baseline" in said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8.00 GiB"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("can't start new thread"),
+        ImportError("torch.so: failed to map segment from shared object"),
+    ],
+    ids=["numpy", "GPU", "thread", "library"],
+)
+def test_memory_that_does_not_suffice_is_one_line(error):
+    def fail():
+        raise error
+
+    group = Group("minimix", callback=fail, invoke_without_command=True)
+    done = CliRunner().invoke(group, [])
+    assert done.exit_code == 1
+    (line,) = done.output.splitlines()
+    assert line.startswith(f"Error: out of memory ({error}); finished work is kept")
+
+
+def test_another_error_of_python_stays_what_it_is():
+    def fail():
+        raise RuntimeError("a bug")
+
+    group = Group("minimix", callback=fail, invoke_without_command=True)
+    assert str(CliRunner().invoke(group, []).exception) == "a bug"

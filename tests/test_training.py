@@ -244,6 +244,14 @@ def test_fewer_steps_than_the_log_waits_for_are_logged_and_plotted_too(tiny, tas
     assert (tmp_path / "loss.png").exists()
 
 
+def test_tokens_are_counted_to_the_last_step(tiny, tasks, tmp_path):
+    few, more = (
+        sft(tasks, tmp_path / str(steps), settings(tiny, max_steps=steps, logging_steps=2))
+        for steps in (2, 3)
+    )
+    assert few.tokens < more.tokens
+
+
 def test_tasks_that_are_all_too_long_are_an_error(tiny, tasks, tmp_path):
     with pytest.raises(DataError, match="no task fits max_length 16"):
         sft(tasks, tmp_path, settings(tiny, max_length=16))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
+LOCKS = PROJECT / "locks"
 IGNORED = {".pyc"}
 
 
@@ -39,7 +40,11 @@ def test_the_wheel_in_an_empty_environment_runs_the_demo(wheel, tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
     program = tmp_path / "venv" / "bin"
     pip = [program / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "-c", PROJECT / "constraints.txt", wheel], check=True)
+    locked = ["install", "--require-hashes", "-r"]
+    subprocess.run([*pip, *locked, LOCKS / "pip.txt"], check=True)
+    built = [f"--build-constraint={LOCKS}/build.txt", f"--constraint={LOCKS}/cuda.txt"]
+    subprocess.run([*pip, *locked, LOCKS / "base.txt", *built], check=True)
+    subprocess.run([*pip, "install", "--no-deps", wheel], check=True)
     subprocess.run([*pip, "check"], check=True)
     data = PROJECT / "examples" / "dolly.jsonl"
     # Isolated: neither the checkout nor a PYTHONPATH may stand in for what was installed

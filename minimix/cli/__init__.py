@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from minimix import __version__
-from minimix.errors import ConfigError, MinimixError
+from minimix.errors import ConfigError, MinimixError, brief, is_out_of_memory
 
 COMMANDS = (
     "distill",
@@ -43,13 +43,20 @@ class Group(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a MinimixError becomes one line and exit status 1."""
+        """Run the command; what can go wrong becomes one line and exit status 1."""
         # Where it is installed, it warns of a kernel that nothing here uses, at every start.
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         try:
             return super().invoke(ctx)
         except MinimixError as error:
             raise click.ClickException(" ".join(str(error).split())) from error
+        except (MemoryError, RuntimeError, ImportError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise click.ClickException(
+                f"out of memory ({brief(error) or 'an allocation failed'}); finished work is kept: "
+                "start the same command again where there is more, or with smaller settings"
+            ) from error
 
 
 def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> dict[str, Any]:

@@ -139,6 +139,10 @@ def listener(heard: Callable[[int, dict[str, float]], None], saved: Callable[[],
                 group["lr"] = first * share(schedule.last_epoch)
             schedule._last_lr = [group["lr"] for group in groups]  # what is logged
 
+        def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> None:
+            """Log the last step too, so that what is counted is counted to the end."""
+            control.should_log = control.should_log or state.global_step >= state.max_steps
+
         def on_log(self, *given: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
             numbers = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
             heard(int(given[1].global_step), numbers)
