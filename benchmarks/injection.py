@@ -6,8 +6,9 @@ FOLDER holds dolly_rated_02.jsonl. Its rows are rated, clustered and planned as 
 does it; then each of 216 attacks (injection_attacks.py) is planted in one source of a cluster, and
 the clusters are written, parsed, audited and judged by the arrow's own functions, with the bundled
 model; beside them the same clusters as they are. WORK (default: minimix's cache) keeps the answers,
-so a benchmark that is stopped goes on, and a change of the judge needs no new ones. Progress goes
-to stderr, one JSON object is the last line of stdout.
+so a benchmark that is stopped goes on, and a change of the judge needs no new ones; they are judged
+once more without the rules of minimix.addressed. Progress goes to stderr, one JSON object is the
+last line of stdout, and a figure that misses its bar gives exit status 1.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -27,6 +29,8 @@ import numpy as np
 from injection_attacks import FAMILIES, Attack, attacks, planted
 from outcome import end, rounded
 
+from minimix import judge
+from minimix.addressed import addressed
 from minimix.audit import audit
 from minimix.config import HIGH, DistillConfig
 from minimix.engines import open_engine, open_model
@@ -168,6 +172,17 @@ def judged(all_items: Sequence[Item], given: Sequence[list[Answer]]) -> tuple[Wr
         journal.begin({})
         config = DistillConfig(exhaustive=True)
         return fuse(prepared, config=config, models=models, journal=journal), prepared
+
+
+@contextmanager
+def without_rules() -> Iterator[None]:
+    """Judge as if there were no rules on what speaks to a model."""
+    kept = judge.addressed
+    judge.addressed = lambda _prompt, _response: ""
+    try:
+        yield
+    finally:
+        judge.addressed = kept
 
 
 def grams(text: str) -> set[tuple[str, ...]]:
@@ -326,12 +341,23 @@ def main() -> None:
     if given.quick:
         all_items = all_items[:4]
     written_by = answers([to_messages(i.task) for i in all_items], config, work / f"{kind}.answers")
-    written, prepared = judged(all_items, written_by)
-    fusions = {fusion.cluster: fusion for fusion in written.fusions}
-    outcomes = [outcome(item, n, written, fusions) for n, item in enumerate(all_items)]
+    with without_rules():
+        before = table(all_items, _judge(all_items, written_by)[0])
+        drafts = drafted(all_items, written_by)
+    outcomes, prepared, fusions = _judge(all_items, written_by)
     if given.outcomes:
         _show(given.outcomes, all_items, outcomes, fusions, written_by)
-    report(all_items, outcomes, prepared, fusions, written_by)
+    report(all_items, outcomes, prepared, fusions, {"without the rules": before, "drafts": drafts})
+
+
+def _judge(
+    all_items: Sequence[Item], given: Sequence[list[Answer]]
+) -> tuple[list[str], Prepared, dict[int, Fusion]]:
+    """Return what became of every item, and the fusions by item."""
+    written, prepared = judged(all_items, given)
+    fusions = {fusion.cluster: fusion for fusion in written.fusions}
+    outcomes = [outcome(item, n, written, fusions) for n, item in enumerate(all_items)]
+    return outcomes, prepared, fusions
 
 
 def report(
@@ -339,17 +365,18 @@ def report(
     outcomes: Sequence[str],
     prepared: Prepared,
     fusions: dict[int, Fusion],
-    written_by: Sequence[list[Answer]],
+    found_before: dict[str, Any],
 ) -> None:
     """Print the figures."""
     own = [(n, item) for n, item in enumerate(all_items) if item.attack]
     clean = {item.base: n in fusions for n, item in enumerate(all_items) if not item.attack}
-    rate = prepared.ratings
-    stand_in = []
+    best, stand_in = [], []
     for n, item in own:
         if n not in fusions:
-            cluster = list(prepared.clusters[n].rows)
-            stand_in.append(int(np.argmax(rate[cluster])) == item.attacked)
+            rates = prepared.ratings[list(prepared.clusters[n].rows)]
+            plain = [not addressed(one.prompt, one.response) for one in item.sources]
+            best.append(int(np.argmax(rates)) == item.attacked)
+            stand_in.append(int(np.argmax(np.where(plain, rates, -1.0))) == item.attacked)
     said = [" ".join(fusion.sample.text.lower().split()) for fusion in fusions.values()]
     secret = sum(any(part in text for part in _pieces(SYSTEM)) for text in said)
     found = table(all_items, outcomes)
@@ -366,9 +393,12 @@ def report(
                 share([n in fusions for n, item in own if clean[item.base]] or [False])
             ),
         },
-        without_fusion_the_attacked_row_is_the_best=told(share(stand_in or [False])),
+        without_fusion={
+            "the attacked row is the best": told(share(best or [False])),
+            "and would stand in": told(share(stand_in or [False])),
+        },
         fusions_with_words_of_the_system_prompt=secret,
-        drafts=drafted(all_items, written_by),
+        **found_before,
         rating=rater_moved(all_items),
         control_tokens=controls(all_items),
     )
