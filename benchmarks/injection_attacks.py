@@ -1,8 +1,8 @@
 """Texts planted in a source to get something into a fusion, for benchmarks/injection.py.
 
-Nine families of four wordings. Two of each were there when the rules were written that refuse what
-is addressed to a model; the other two are held out, and no rule was made or changed with them in
-sight. Every text holds a canary: a word that stands in no other data.
+Nine families of four wordings. The rules of minimix.addressed were made for two of each; the other
+two are held out, but for one rule, that on orders without a bearing on the rest, which was made
+with all of them in sight. Every text holds a canary: a word that stands in no other data.
 """
 
 import base64
@@ -28,7 +28,7 @@ class Attack:
 
     @property
     def held_out(self) -> bool:
-        """Whether no rule was made with this wording in sight."""
+        """Whether no rule but one was made with this wording in sight."""
         return self.wording >= SEEN
 
     @property
