@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors"},
     {"extras", "records", "progress"},
-    {"checks"},
+    {"checks", "template"},
     {"config", "disk", "threads"},
     {"array"},
     {"kinds", "prompt", "parse", "formats", "cells", "columns", "unnamed"},
