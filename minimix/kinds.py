@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import json
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,12 +10,14 @@ from itertools import chain, pairwise
 from typing import IO, Any
 
 from minimix.array import elements
-from minimix.disk import BLOCK_BYTES, record_sha256
+from minimix.disk import BLOCK_BYTES, parse_json, record_sha256
 from minimix.errors import FormatError, brief
 from minimix.extras import need
 from minimix.records import Place
 
 CSV_FIELD_LIMIT = 2**27
+DEEPEST = 100
+"""Lists and objects within each other in a row: far above any data, far below what Python bears."""
 SPACE = b" \t\r\n"
 BOM = b"\xef\xbb\xbf"
 
@@ -76,8 +77,8 @@ def _is_array(raw: bytes) -> bool:
 def _are_lines(first: bytes, second: bytes) -> bool:
     """Whether an object ends on its own line and more follows: no single JSON value does that."""
     try:
-        return bool(second) and isinstance(json.loads(first.decode("utf-8-sig")), dict)
-    except (ValueError, RecursionError):
+        return bool(second) and isinstance(parse_json(first.decode("utf-8-sig")), dict)
+    except ValueError:
         return False
 
 
@@ -94,8 +95,8 @@ def _read_whole(name: str, data: bytes) -> Iterator[Record]:
     if not data:
         raise FormatError(f"{name}: the file is empty")
     try:
-        whole = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        whole = parse_json(data.decode("utf-8-sig"))
+    except ValueError as error:
         if data.lstrip(BOM + SPACE)[:1] == b"{" and b"\n" in data.strip(SPACE):
             yield from _read_lines(name, io.BytesIO(data))
             return
@@ -117,8 +118,8 @@ def _read_lines(name: str, lines: Iterable[bytes]) -> Iterator[Record]:
             continue
         line += 1
         try:
-            row = json.loads(data.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
+            row = parse_json(data.decode("utf-8"))
+        except ValueError as error:
             yield _unread(name, line, data, _not_json(error))
         else:
             yield record(name, line, row, data)
@@ -164,16 +165,35 @@ def record(name: str, line: int, row: Any, data: bytes | None = None) -> Record:
 
     `data` are its bytes, where there are such: they are hashed where `row` cannot be.
     """
+    problem = "nested too deep" if _is_deep(row) else ""
     try:
-        place = Place(name, line, 0, record_sha256(row))
-    except (UnicodeEncodeError, RecursionError) as error:
+        place = Place(name, line, 0, "" if problem else record_sha256(row))
+    except UnicodeEncodeError:
         problem = "not Unicode text (a lone surrogate)"
-        if isinstance(error, RecursionError):
-            problem = "nested too deep"
-        return _unread(name, line, data or ascii(reprlib.repr(row)).encode("ascii"), problem)
+    except (ValueError, TypeError) as error:  # of a caller's own rows: JSON brings no such values
+        problem = f"not a row of JSON ({brief(error)})"
+    if problem:
+        return _unread(name, line, data or _outline(row), problem)
     if not isinstance(row, dict):
         return Record(place, None, f"expected an object, found {_type(row)}")
     return Record(place, row)
+
+
+def _is_deep(value: Any, left: int = DEEPEST) -> bool:
+    """Whether lists and objects stand within each other more than `left` times."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    return not left or any(_is_deep(one, left - 1) for one in value)
+
+
+def _outline(row: Any) -> bytes:
+    """Return what a row looks like from afar, for one that has no bytes and no hash."""
+    try:
+        return ascii(reprlib.repr(row)).encode("ascii")
+    except ValueError:  # a number too long to be written
+        return type(row).__name__.encode("ascii", "replace")
 
 
 def _unread(name: str, line: int, data: bytes, problem: str) -> Record:

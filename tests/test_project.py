@@ -19,7 +19,7 @@ LAYERS = [
     {"errors"},
     {"extras", "records", "progress"},
     {"checks", "template"},
-    {"config", "disk", "threads"},
+    {"config", "disk", "kept", "threads"},
     {"array"},
     {"kinds", "prompt", "parse", "formats", "cells", "columns", "unnamed"},
     {"rows"},

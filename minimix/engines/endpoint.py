@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from minimix.engines.forms import UNREADABLE, Forms
+from minimix.disk import parse_json
+from minimix.engines.forms import UNREADABLE, Forms, words_of
 from minimix.errors import ModelError, brief
 from minimix.extras import need
 from minimix.records import Finish, Message
@@ -71,7 +72,7 @@ class Endpoint:
                 response = client.post("chat/completions", json={**body, **way})
             except need("httpx").RequestError as error:
                 return Reply(problem=type(error).__name__)
-            too_long = bool(TOO_LONG.search(response.text))
+            too_long = bool(TOO_LONG.search(words_of(response)))
             if too_long or not forms.refuses(way, response):
                 break
         return self._reply(response, way, forms, too_long=too_long)
@@ -98,7 +99,7 @@ class Endpoint:
         found = f"status {response.status_code}"
         try:
             if response.status_code == 200:
-                names = [str(model["id"]) for model in response.json()["data"]]
+                names = [str(model["id"]) for model in parse_json(response.content)["data"]]
                 return [names[0], *names[1:]]
         except (ValueError, LookupError, TypeError):
             found = "a reply of another form"
@@ -145,7 +146,7 @@ def _headers() -> dict[str, str]:
 def _read(response: Any) -> Reply:
     """Return the answer in a reply with status 200."""
     try:
-        choice = response.json()["choices"][0]
+        choice = parse_json(response.content)["choices"][0]
         text = choice["message"]["content"]
         length = choice.get("finish_reason") == "length"
     except ValueError:
@@ -162,7 +163,8 @@ def _said(response: Any) -> str:
     key = os.environ.get(KEY, "").strip()
     if response.is_redirect:
         return f"it redirects to {response.headers.get('location', 'nowhere')[:200]}"
-    text = response.text.replace(key, "...") if key else response.text
+    text = words_of(response)
+    text = text.replace(key, "...") if key else text
     return " ".join(text.split())[:200]
 
 

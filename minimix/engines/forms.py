@@ -7,6 +7,11 @@ UNREADABLE = (400, 422)
 FIELD = "response_format"
 
 
+def words_of(response: Any) -> str:
+    """Return what a server said, as UTF-8 whatever it calls it: an error's text may be anything."""
+    return bytes(response.content).decode("utf-8", "replace")
+
+
 class Forms:
     """The ways to ask a server for JSON of a schema: the first that it has not refused is used.
 
@@ -31,7 +36,9 @@ class Forms:
         it to a text that they will not answer, whichever way they are asked.
         """
         status = response.status_code
-        return bool(way) and (status in UNREADABLE or (status >= 500 and FIELD in response.text))
+        return bool(way) and (
+            status in UNREADABLE or (status >= 500 and FIELD in words_of(response))
+        )
 
     def settle(self, way: dict[str, Any]) -> None:
         """Ask no more in the ways before `way`, which has been answered."""

@@ -31,7 +31,11 @@ def child(name: str, arguments: list[str]) -> None:
     """Fuzz one target; never returns."""
     import atheris
 
-    counted = {"minimix": ["minimix"], "template": ["minimix", "jinja2"], "settings": ["minimix", "yaml"]}
+    counted = {
+        "minimix": ["minimix"],
+        "template": ["minimix", "jinja2"],
+        "settings": ["minimix", "yaml"],
+    }
     with atheris.instrument_imports(include=counted.get(name, counted["minimix"])):
         from tests.fuzz.targets import TARGETS, attempt
     found = TARGETS[name]

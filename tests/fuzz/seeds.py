@@ -132,7 +132,9 @@ def archive(data: bytes) -> bytes:
     parts: dict[str, np.ndarray] = {}
     for one in arrays:
         name, shape, content = (one.split(b"|", 2) + [b"", b""])[:3]
-        sizes = [min(int(size), 400) for size in shape.split(b",") if size.isdigit() and len(size) < 5]
+        sizes = [
+            min(int(size), 400) for size in shape.split(b",") if size.isdigit() and len(size) < 5
+        ]
         kind = "<f4" if shape.startswith(b"f") else "<i1"
         count = int(np.prod(sizes)) if len(sizes) < 4 else 1
         values = np.resize(np.frombuffer(content[: len(content) // 4 * 4] or bytes(4), kind), count)

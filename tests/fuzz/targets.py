@@ -215,10 +215,7 @@ def examples(data: bytes) -> None:
 
 
 TARGETS: dict[str, Target] = {
-    **{
-        name: Target(_file(name), given)
-        for name, given in seeds.FILES.items()
-    },
+    **{name: Target(_file(name), given) for name, given in seeds.FILES.items()},
     "stdin": Target(stdin, [data for given in seeds.FILES.values() for data in given]),
     "shapes": Target(shapes, seeds.VALUES),
     "rows": Target(rows, seeds.VALUES),

@@ -45,7 +45,9 @@ class _Bytes:
     def text(self) -> str:
         size = self.next()
         self.at += size
-        return self.data[self.at - size : self.at].decode("utf-8", "surrogatepass" if size % 2 else "replace")
+        return self.data[self.at - size : self.at].decode(
+            "utf-8", "surrogatepass" if size % 2 else "replace"
+        )
 
 
 def value_of(data: bytes, *, at_hand: bool = False) -> Any:
