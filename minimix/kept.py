@@ -1,4 +1,4 @@
-"""Answers that an earlier start put on disk, read back: whatever is there, an answer or an error."""
+"""Answers that an earlier start put on disk, read back: each is an answer, or an error."""
 
 from collections.abc import Mapping
 from typing import Any, get_args

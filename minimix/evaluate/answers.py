@@ -178,7 +178,7 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path | None) -> dict[str, dict[str, Any]]:
-    """Return the cohorts on disk by their keys; one that was cut short or damaged is written anew."""
+    """Return the cohorts on disk by their keys; a line cut short or damaged is written anew."""
     known = {}
     for raw in path.read_bytes().split(b"\n") if path and path.exists() else ():
         try:

@@ -1,1 +1,1 @@
-"""What enters minimix, fuzzed: `targets` are run by `python -m tests.fuzz` and by every test run."""
+"""What enters minimix, fuzzed: by `python -m tests.fuzz`, and for seconds in every test run."""

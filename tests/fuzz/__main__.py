@@ -20,9 +20,19 @@ from typing import Any
 
 FOLDER = Path("build/fuzz")
 INPUTS, FINDINGS = "corpus", "findings"
-MOST_MB = 2_048
+COUNTED = {"template": ["jinja2"], "settings": ["yaml"]}
+"""Packages whose lines count beside minimix's own, which do little by themselves there."""
+MOST_MB, PARQUET_MB = 1_024, 4_096
 LONGEST = 4_096
-SECONDS_EACH = 1
+SECONDS_EACH, PARQUET_SECONDS = 1, 10
+"""A page of parquet may claim 2 GiB, which arrow makes room for before it looks."""
+MARKS = (
+    "[", "]", "{", "}", '":', "NaN", "1e999", "{%", "%}", "{{", "}}", "<answer>", "</answer>",
+    "<think>", "\nA:", "\nA) ", "\nD) ", "\nAnswer: ", "\nS: ", "&a", "*a", "!!", "- ", "? ",
+    "parts", "reference", "sources", "cohort", "answers", "settings", "engine", "embedder",
+    "candidate", "finish", "choices", "message", "data", "instruction", "for x in range(9)",
+    "general.type", "general.alignment", "form", "agreement", "PAR1", "GGUF",
+)  # fmt: skip
 STATS = re.compile(rb"stat::(\w+):\s+(\d+)")
 COVERED = re.compile(rb"cov: (\d+)")
 
@@ -31,12 +41,7 @@ def child(name: str, arguments: list[str]) -> None:
     """Fuzz one target; never returns."""
     import atheris
 
-    counted = {
-        "minimix": ["minimix"],
-        "template": ["minimix", "jinja2"],
-        "settings": ["minimix", "yaml"],
-    }
-    with atheris.instrument_imports(include=counted.get(name, counted["minimix"])):
+    with atheris.instrument_imports(include=["minimix", *COUNTED.get(name, ())]):
         from tests.fuzz.targets import TARGETS, attempt
     found = TARGETS[name]
     atheris.Setup([sys.argv[0], *arguments], lambda data: attempt(found.run, data))
@@ -53,21 +58,29 @@ def fuzz(name: str, *, runs: int, seconds: int) -> dict[str, Any]:
     for number, data in enumerate(TARGETS[name].seeds):
         (corpus / f"seed{number}").write_bytes(data)
     bound = f"-max_total_time={seconds}" if seconds else f"-runs={runs}"
+    parquet = "parquet" in name
     options = [
-        bound, f"-timeout={SECONDS_EACH}", f"-rss_limit_mb={MOST_MB}", f"-max_len={LONGEST}",
-        f"-artifact_prefix={findings}/", "-print_final_stats=1", "-close_fd_mask=1",
-        "-report_slow_units=1", str(corpus),
-    ]  # fmt: skip
+        bound,
+        f"-timeout={PARQUET_SECONDS if parquet else SECONDS_EACH}",
+        f"-rss_limit_mb={PARQUET_MB if parquet else MOST_MB}",
+        f"-dict={_words()}",
+        f"-max_len={LONGEST}",
+        f"-artifact_prefix={findings}/",
+        "-print_final_stats=1",
+        "-report_slow_units=1",
+        str(corpus),
+    ]
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", "--child", name, *options],
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         check=False,
     )
-    (FOLDER / name / "log").write_bytes(done.stderr)
-    stats = {key.decode(): int(value) for key, value in STATS.findall(done.stderr)}
-    covered = [int(edges) for edges in COVERED.findall(done.stderr)]
+    (FOLDER / name / "log").write_bytes(done.stdout)
+    stats = {key.decode(): int(value) for key, value in STATS.findall(done.stdout)}
+    covered = [int(edges) for edges in COVERED.findall(done.stdout)]
     return {
         "executions": stats.get("number_of_executed_units", 0),
         "edges": max(covered, default=0),
@@ -77,6 +90,17 @@ def fuzz(name: str, *, runs: int, seconds: int) -> dict[str, Any]:
         "ended_well": done.returncode == 0,
         "findings": sorted(path.name for path in findings.iterdir()),
     }
+
+
+def _words() -> Path:
+    """Return a file of the words that forms are told by: chance alone seldom spells them."""
+    from tests.fuzz.values import NAMES, TEXTS
+
+    path = FOLDER / "words"
+    words = {word.encode("utf-8", "surrogatepass") for word in (*NAMES, *TEXTS, *MARKS) if word}
+    lines = ("".join(f"\\x{byte:02x}" for byte in word) for word in sorted(words))
+    path.write_text("".join(f'"{line}"\n' for line in lines), encoding="ascii")
+    return path
 
 
 def main() -> None:

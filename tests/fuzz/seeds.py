@@ -131,7 +131,7 @@ def archive(data: bytes) -> bytes:
     meta, *arrays = data.split(b"\xff\xfe")
     parts: dict[str, np.ndarray] = {}
     for one in arrays:
-        name, shape, content = (one.split(b"|", 2) + [b"", b""])[:3]
+        name, shape, content = [*one.split(b"|", 2), b"", b""][:3]
         sizes = [
             min(int(size), 400) for size in shape.split(b",") if size.isdigit() and len(size) < 5
         ]
@@ -151,8 +151,8 @@ _META = json.dumps({"form": 1, "about": "x", "synthetic": ["qa"], "agreement": {
 _LEARNT = b"\xff\xfe".join(
     b"qa.%s|f,%s|\0\0\x80\x3f" % part
     for part in (
-        (b"words0", b"9"), (b"words1", b"9"), (b"words2", b"9"), (b"words3", b"9"), (b"bases", b"2"),
-        (b"dense", b"390"), (b"mean", b"390"), (b"scale", b"390"), (b"features", b"2,3"),
+        (b"words0", b"9"), (b"words1", b"9"), (b"words2", b"9"), (b"words3", b"9"),
+        (b"bases", b"2"), (b"dense", b"390"), (b"mean", b"390"), (b"scale", b"390"), (b"features", b"2,3"),
         (b"thresholds", b"2,3"), (b"leaves", b"2,4"), (b"calibration", b"2,3"), (b"length", b"2,3"),
         (b"neutral", b"2,3"),
     )
@@ -167,7 +167,7 @@ ANSWERS = [
     b"200|content-type=application/json\n" + json.dumps({"choices": [_CHOICE]}).encode(),
     b'200|content-type=text/html; charset=utf-16\n{"data": [{"id": "m"}]}',
     b"429|retry-after=3\nslow down",
-    b'400\n{"error": {"message": "maximum context length is 2048 tokens", "type": "response_format"}}',
+    b'400\n{"error": {"message": "maximum context length is 2048", "type": "response_format"}}',
     b"302|location=http://elsewhere\n",
     b"200|content-encoding=gzip\n" + gzip.compress(b"{}"),
 ]

@@ -51,11 +51,10 @@ SOURCE = Sample("Name a moon.", "Io is a moon of Jupiter, 3,643 km wide.", (Plac
 
 @dataclass(frozen=True)
 class Target:
-    """A way in, the inputs that a fuzzer starts from, and the packages whose lines it counts."""
+    """A way in, and the inputs that a fuzzer starts from."""
 
     run: Run
     seeds: Sequence[bytes]
-    counted: Sequence[str] = ("minimix",)
 
 
 def _use(one: Record) -> None:
@@ -224,8 +223,8 @@ TARGETS: dict[str, Target] = {
     "journal": Target(journal, seeds.JOURNALS),
     "ledger": Target(ledger, seeds.FILES["data.jsonl"]),
     "gguf": Target(gguf, seeds.HEADERS),
-    "template": Target(template, seeds.TEMPLATES, ("minimix", "jinja2")),
-    "settings": Target(settings, seeds.SETTINGS, ("minimix", "yaml")),
+    "template": Target(template, seeds.TEMPLATES),
+    "settings": Target(settings, seeds.SETTINGS),
     "rater": Target(rater, seeds.RATERS),
     "server": Target(server, seeds.ANSWERS),
     "examples": Target(examples, seeds.EXAMPLES),
