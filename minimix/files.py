@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from minimix.disk import BLOCK_BYTES
 from minimix.errors import FormatError, brief
@@ -20,6 +20,8 @@ from minimix.unnamed import on_disk
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 FIRST_BYTES = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 PARQUET, PARQUET_BYTES = ".parquet", b"PAR1"
+UNCOUNTED, MOST_TIMES = 2**28, 200
+"""What a compressed file may unpack to in any case, and beyond that: text takes a tenth packed."""
 STDIN = "-"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w.-]+)?")
 
@@ -128,7 +130,7 @@ def _read_file(path: Path, folder: Path | None) -> Iterator[Record]:
             raise FormatError(f"{name}: the file is empty")
         with path.open("rb") as raw:
             codec = COMPRESSIONS.get(path.suffix.lower())
-            file = _decompressed(raw, codec) if codec else raw
+            file = _decompressed(raw, codec, name) if codec else raw
             if codec and kind == PARQUET:
                 with on_disk(file, folder).open() as whole:
                     yield from read_parquet(name, whole)
@@ -136,11 +138,32 @@ def _read_file(path: Path, folder: Path | None) -> Iterator[Record]:
                 yield from READERS[kind](name, file)
 
 
-def _decompressed(raw: IO[bytes], codec: str) -> IO[bytes]:
-    # arrow's streams, because zstandard's own takes a truncated file for a whole one
-    arrow = need("pyarrow")
-    file = arrow.PythonFile(raw, mode="r")
-    return io.BufferedReader(arrow.CompressedInputStream(file, codec))
+def _decompressed(raw: IO[bytes], codec: str, name: str) -> IO[bytes]:
+    return io.BufferedReader(_Unpacked(raw, codec, name))
+
+
+class _Unpacked(io.RawIOBase):
+    """What a compressed file holds; raises FormatError where that is out of all proportion."""
+
+    def __init__(self, raw: IO[bytes], codec: str, name: str) -> None:
+        # arrow's streams, because zstandard's own takes a truncated file for a whole one
+        arrow = need("pyarrow")
+        self.raw, self.name, self.given = raw, name, 0
+        self.stream = arrow.CompressedInputStream(arrow.PythonFile(raw, mode="r"), codec)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self.given += len(data)
+        if self.given > UNCOUNTED and self.given > MOST_TIMES * self.raw.tell():
+            raise FormatError(
+                f"{self.name}: unpacks to more than {MOST_TIMES} times its size "
+                f"({self.given:,} bytes and more); unpack it yourself if that is meant"
+            )
+        return len(data)
 
 
 def _read_stdin(folder: Path | None) -> Iterator[Record]:
@@ -149,7 +172,7 @@ def _read_stdin(folder: Path | None) -> Iterator[Record]:
     for first_bytes, codec in FIRST_BYTES.items():
         if file.begins_with(first_bytes):
             with file.open() as packed:
-                file = on_disk(_decompressed(packed, codec), folder)
+                file = on_disk(_decompressed(packed, codec, STDIN), folder)
             break
     with file.open() as data:
         head = _head(data)

@@ -182,4 +182,5 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             yield from _changes(before, after, f"{name}.")
         elif before != after:
-            yield f"{prefix}{name}: {before} before, {after} now"
+            shown = (brief(Exception(one)) for one in (f"{prefix}{name}", before, after))
+            yield "{}: {} before, {} now".format(*shown)

@@ -13,9 +13,11 @@ from minimix.array import elements
 from minimix.disk import BLOCK_BYTES, parse_json, record_sha256
 from minimix.errors import FormatError, brief
 from minimix.extras import need
+from minimix.lines import LONGEST, Overlong, lines
 from minimix.records import Place
 
-CSV_FIELD_LIMIT = 2**27
+MOST_WHOLE = 2**29
+"""Bytes of a JSON value that has to be read as a whole."""
 DEEPEST = 100
 """Lists and objects within each other in a row: far above any data, far below what Python bears."""
 SPACE = b" \t\r\n"
@@ -40,11 +42,12 @@ def read_json(name: str, file: IO[bytes]) -> Iterator[Record]:
     first = _line(file, BLOCK_BYTES)
     if _is_array(first):
         return _read_array(name, first, file)
-    first += _rest(first, file)
-    second = _line(file)
+    if not first.endswith(b"\n"):
+        first += file.readline(LONGEST - len(first))
+    second = _line(file, LONGEST)
     if _are_lines(first, second):
-        return _read_lines(name, chain([first, second], file))
-    return _read_whole(name, first + second + file.read())
+        return _read_lines(name, chain([first], lines(second, file)))
+    return _read_whole(name, first + second + file.read(MOST_WHOLE))
 
 
 def read_jsonl(name: str, file: IO[bytes]) -> Iterator[Record]:
@@ -54,20 +57,15 @@ def read_jsonl(name: str, file: IO[bytes]) -> Iterator[Record]:
         raise FormatError(f"{name}: the file is empty")
     if _is_array(first):
         return _read_array(name, first, file)
-    return _read_lines(name, chain([first + _rest(first, file)], file))
+    return _read_lines(name, lines(first, file))
 
 
-def _line(file: IO[bytes], most: int = -1) -> bytes:
+def _line(file: IO[bytes], most: int) -> bytes:
     """Return the next line that is not blank, or its first `most` bytes; b"" at the end."""
     while raw := file.readline(most):
         if raw.removeprefix(BOM).strip(SPACE):
             return raw
     return b""
-
-
-def _rest(line: bytes, file: IO[bytes]) -> bytes:
-    """Return what a line of which only the beginning was read lacks."""
-    return b"" if line.endswith(b"\n") else file.readline()
 
 
 def _is_array(raw: bytes) -> bool:
@@ -94,6 +92,9 @@ def _read_array(name: str, begun: bytes, file: IO[bytes]) -> Iterator[Record]:
 def _read_whole(name: str, data: bytes) -> Iterator[Record]:
     if not data:
         raise FormatError(f"{name}: the file is empty")
+    if len(data) > MOST_WHOLE:
+        remedy = "give an array, or JSON lines, which are read one by one"
+        raise FormatError(f"{name}: a single JSON value of over {MOST_WHOLE:,} bytes; {remedy}")
     try:
         whole = parse_json(data.decode("utf-8-sig"))
     except ValueError as error:
@@ -108,9 +109,13 @@ def _read_whole(name: str, data: bytes) -> Iterator[Record]:
         yield record(name, line, row)
 
 
-def _read_lines(name: str, lines: Iterable[bytes]) -> Iterator[Record]:
+def _read_lines(name: str, found: Iterable[bytes | Overlong]) -> Iterator[Record]:
     line = 0
-    for raw in lines:
+    for raw in found:
+        if isinstance(raw, Overlong):
+            line += 1
+            yield Record(Place(name, line, 0, raw.sha256), None, raw.problem)
+            continue
         data = raw.strip(SPACE)
         if not line:
             data = data.removeprefix(BOM)
@@ -127,11 +132,11 @@ def _read_lines(name: str, lines: Iterable[bytes]) -> Iterator[Record]:
 
 def read_csv(name: str, file: IO[bytes]) -> Iterator[Record]:
     """Yield the rows of a CSV file with a header line; all cells are text, blank lines nothing."""
-    csv.field_size_limit(CSV_FIELD_LIMIT)
+    csv.field_size_limit(LONGEST)
     line = 0
     try:
         with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-            rows = filter(_is_filled, csv.reader(text, strict=True))
+            rows = filter(_is_filled, _rows(text))
             header = next(rows, [])
             _check_header(name, header)
             for line, cells in enumerate(rows, 1):
@@ -144,6 +149,23 @@ def read_csv(name: str, file: IO[bytes]) -> Iterator[Record]:
         raise FormatError(f"{name}:{line + 1}: not CSV in UTF-8 ({error})") from error
 
 
+def _rows(text: IO[str]) -> Iterator[list[str]]:
+    """Yield the rows of cells; raises csv.Error for one whose lines are longer than LONGEST."""
+    taken = 0
+
+    def lines_of_a_row() -> Iterator[str]:
+        nonlocal taken
+        while line := text.readline(LONGEST):
+            taken += len(line)
+            if taken >= LONGEST:
+                raise csv.Error(f"a row longer than {LONGEST:,} characters")
+            yield line
+
+    for row in csv.reader(lines_of_a_row(), strict=True):
+        taken = 0
+        yield row
+
+
 def read_parquet(name: str, file: IO[bytes]) -> Iterator[Record]:
     """Yield the rows of a parquet file, which can be read from anywhere, batch by batch."""
     arrow = need("pyarrow")
@@ -151,6 +173,7 @@ def read_parquet(name: str, file: IO[bytes]) -> Iterator[Record]:
     try:
         # what arrow would fetch in advance is the whole file
         table = parquet.ParquetFile(file, pre_buffer=False, buffer_size=BLOCK_BYTES)
+        _check_header(name, table.schema_arrow.names)
         line = 0
         for batch in table.iter_batches(1024):
             for row in batch.to_pylist():

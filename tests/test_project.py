@@ -20,6 +20,7 @@ LAYERS = [
     {"extras", "records", "progress"},
     {"checks", "template"},
     {"config", "disk", "kept", "threads"},
+    {"lines"},
     {"array"},
     {"kinds", "prompt", "parse", "formats", "cells", "columns", "unnamed"},
     {"rows"},

@@ -152,9 +152,9 @@ _LEARNT = b"\xff\xfe".join(
     b"qa.%s|f,%s|\0\0\x80\x3f" % part
     for part in (
         (b"words0", b"9"), (b"words1", b"9"), (b"words2", b"9"), (b"words3", b"9"),
-        (b"bases", b"2"), (b"dense", b"390"), (b"mean", b"390"), (b"scale", b"390"), (b"features", b"2,3"),
-        (b"thresholds", b"2,3"), (b"leaves", b"2,4"), (b"calibration", b"2,3"), (b"length", b"2,3"),
-        (b"neutral", b"2,3"),
+        (b"bases", b"2"), (b"dense", b"390"), (b"mean", b"390"), (b"scale", b"390"),
+        (b"features", b"2,3"), (b"thresholds", b"2,3"), (b"leaves", b"2,4"),
+        (b"calibration", b"2,3"), (b"length", b"2,3"), (b"neutral", b"2,3"),
     )
 )  # fmt: skip
 RATERS = [

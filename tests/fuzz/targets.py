@@ -194,7 +194,7 @@ def server(data: bytes) -> None:
     headers = [tuple(field.split(b"=", 1)) for field in fields if field.count(b"=")]
     try:
         response = httpx.Response(number, headers=headers, content=body)  # type: ignore[arg-type]
-        assert response.text is not None
+        assert response.content is not None
     except httpx.DecodingError:  # httpx raises it from the request, which endpoint.py catches
         return
     endpoint = Endpoint(httpx.URL("http://localhost"), "http://localhost")
