@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minimix.engines.bundled import ADAPTER, packaged_model
-from minimix.engines.gguf import BLOCKS, Tensor, check_adapter, check_model, read_header
+from minimix.engines.gguf import BLOCKS, Tensor, read_header
+from minimix.engines.sound import check_adapter, check_model
 from minimix.errors import ModelError
 
 F16, Q4_0 = 1, 2

@@ -8,12 +8,12 @@ from minimix.config import BUNDLED, EXTRACT, EngineConfig
 from minimix.disk import file_sha256
 from minimix.engines.bundled import ADAPTER, NAME, SHA256, fast_model
 from minimix.engines.extract import extractive
-from minimix.engines.gguf import check_adapter, check_model
 from minimix.engines.llama import Batcher
 from minimix.engines.machine import fitted, offloaded
 from minimix.engines.model import LlamaModel
 from minimix.engines.sampling import Sampling
 from minimix.engines.server import connect
+from minimix.engines.sound import check_adapter, check_model
 from minimix.engines.trial import tried
 from minimix.errors import ConfigError, ModelError, brief
 from minimix.extras import need

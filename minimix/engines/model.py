@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from minimix.engines.gguf import check_adapter, check_model
+from minimix.engines.sound import check_adapter, check_model
 from minimix.errors import ModelError
 from minimix.extras import need
 from minimix.prompt import token_ids

@@ -21,7 +21,7 @@ from minimix.columns import Columns
 from minimix.config import DistillConfig, read_yaml
 from minimix.engines.endpoint import Endpoint
 from minimix.engines.forms import Forms
-from minimix.engines.gguf import check_adapter, check_model
+from minimix.engines.sound import check_adapter, check_model
 from minimix.errors import FormatError, MinimixError
 from minimix.files import read_records
 from minimix.formats import SHAPES, write_row
