@@ -13,6 +13,8 @@ OTHERS = {"adapter": "a LoRA", "mmproj": "a projector", "imatrix": "an importanc
 """What `general.type` calls a file that is no model."""
 MOST_LAYERS = 512
 """Of which llama.cpp knows no more."""
+WHOLE_NUMBERS = range(24, 29)
+"""Types of tensors (and doubles) that llama.cpp has no product for, and jumps to nowhere."""
 TOKENS = "tokenizer.ggml.tokens"
 
 
@@ -30,6 +32,12 @@ def check_model(path: Path) -> Header:
     layers = header.values.get(f"{header.values.get('general.architecture')}.block_count", 1)
     if not isinstance(layers, int) or not 0 < layers <= MOST_LAYERS:
         raise ModelError(f"{path}: expected 1..{MOST_LAYERS} layers, found {layers!r:.40}")
+    for name, value in header.values.items():
+        if name.endswith("epsilon") and not (isinstance(value, float) and 0 <= value < 1):
+            raise ModelError(f"{path}: expected 0..1 as {name[:80]!a}, found {value!r:.40}")
+    odd = next((one for one in header.tensors if one.type in WHOLE_NUMBERS), None)
+    if odd:
+        raise ModelError(f"{path}: expected weights, found type {odd.type} in {odd.name[:40]!a}")
     _check_vocabulary(path, header)
     return header
 
@@ -48,8 +56,12 @@ def check_adapter(path: Path) -> Header:
 
 
 def _check_vocabulary(path: Path, header: Header) -> None:
-    """Raise ModelError where two tokens are the same text; those without text get names."""
-    tokens = list(filter(None, texts_of(path, header.texts.get(TOKENS))))
+    """Raise ModelError where two tokens are the same text up to a NUL, where C ends a text.
+
+    Those without text get names of their own.
+    """
+    every = texts_of(path, header.texts.get(TOKENS))
+    tokens = [text for text in (token.partition(b"\0")[0] for token in every) if text]
     if len(set(tokens)) < len(tokens):
         token, times = Counter(tokens).most_common(1)[0]
         raise ModelError(f"{path}: expected a vocabulary, found {token[:40]!r} {times} times in it")

@@ -80,7 +80,7 @@ def fuzz(name: str, *, runs: int, seconds: int) -> dict[str, Any]:
         f"-max_len={LONGEST}",
         f"-artifact_prefix={findings}/",
         "-print_final_stats=1",
-        "-report_slow_units=1",
+        "-report_slow_units=60",
         str(corpus),
     ]
     began = time.monotonic()

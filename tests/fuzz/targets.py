@@ -31,7 +31,7 @@ from minimix.ledger import drop, read_ledger
 from minimix.mixture.hub.rows import kind_of, to_example
 from minimix.mixture.tasks import read_examples, target, to_sources
 from minimix.parse import as_read, parse
-from minimix.pool import find, pool_of
+from minimix.pool import find
 from minimix.rating.llm import read_reply
 from minimix.rating.store import load
 from minimix.records import KINDS, Dropped, Place, Sample, Task
@@ -46,6 +46,7 @@ MEMORY = Path("/dev/shm")
 HERE = Path(mkdtemp(prefix="minimix-fuzz-", dir=MEMORY if MEMORY.is_dir() else None))
 """Where inputs that have to be files lie: in memory, where the system has that."""
 CHAT = [{"role": "system", "content": "\x020\x03"}, {"role": "user", "content": "\x021\x03"}]
+COLUMNS = Columns()
 SOURCE = Sample("Name a moon.", "Io is a moon of Jupiter, 3,643 km wide.", (Place("f", 1, 0, ""),))
 
 
@@ -62,7 +63,7 @@ def _use(one: Record) -> None:
     records, samples = record_writer(HERE), sample_writer(HERE)
     records.add(one)
     assert records.spool()[0].place == one.place
-    found = find(one, Columns())
+    found = find(one, COLUMNS)
     for sample in found.parsed.samples if found.parsed else ():
         samples.add(sample)
         sample.id.encode()
@@ -82,8 +83,8 @@ def _file(name: str) -> Run:
 
     def run(data: bytes) -> None:
         path.write_bytes(data)
-        found = [find(one, Columns()) for one in read_records(str(path))]
-        pool_of(found, name, columns=Columns(), max_bad=1.0, folder=HERE)
+        for one in read_records(str(path), folder=HERE):
+            find(one, COLUMNS)
 
     return run
 
@@ -93,7 +94,7 @@ def stdin(data: bytes) -> None:
     before, sys.stdin = sys.stdin, SimpleNamespace(buffer=io.BytesIO(data))  # type: ignore[assignment]
     try:
         for one in read_records("-", folder=HERE):
-            find(one, Columns())
+            find(one, COLUMNS)
     finally:
         sys.stdin = before
 
