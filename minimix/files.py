@@ -7,6 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +24,8 @@ PARQUET, PARQUET_BYTES = ".parquet", b"PAR1"
 UNCOUNTED, MOST_TIMES = 2**28, 200
 """What a compressed file may unpack to in any case, and beyond that: text takes a tenth packed."""
 STDIN = "-"
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w.-]+)?")
+HUB_ID = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:@([\w.-]+))?(?::([\w.-]+))?")
+"""What the hub calls its own: owner/name, maybe @ a branch, tag or commit, maybe : a part of it."""
 
 
 def read_records(source: str | Rows, *, folder: Path | None = None) -> Iterator[Record]:
@@ -46,7 +48,7 @@ def read_records(source: str | Rows, *, folder: Path | None = None) -> Iterator[
                 yield from _read_file(file, folder)
         elif path.exists():
             yield from _read_file(path, folder)
-        elif HUB_ID.fullmatch(source) and not _kind(path):
+        elif _hub_name(source):
             yield from _read_hub(source)
         else:
             raise FormatError(f"{source}: no such file or folder")
@@ -193,13 +195,39 @@ def _head(data: IO[bytes]) -> bytes:
     return block.lstrip(SPACE)[:1]
 
 
+def _hub_name(source: str) -> tuple[str, str, str] | None:
+    """Return name, revision and part of what must be on the hub; None where it is a file's name."""
+    found = HUB_ID.fullmatch(source)
+    if not found or _kind(Path(source)) or Path(source).exists():
+        return None
+    return found[1], found[2] or "", found[3] or ""
+
+
+@lru_cache(maxsize=256)
+def hub_commit(source: str) -> str:
+    """Return the commit of a data set on the hub that this process reads under the name `source`.
+
+    "" for what is no hub id, and where the hub cannot be asked.
+    """
+    named = _hub_name(source)
+    if not named:
+        return ""
+    name, revision, _ = named
+    try:
+        info = need("huggingface_hub").HfApi().dataset_info(name, revision=revision or None)
+    except (OSError, ValueError, need("httpx").HTTPError):
+        return ""  # reading it may still find a copy here, and otherwise says why not
+    return str(info.sha or "")
+
+
 def _read_hub(source: str) -> Iterator[Record]:
-    """Yield the rows of a data set on the hub, `owner/name` or `owner/name:split`."""
-    name, _, split = source.partition(":")
+    """Yield the rows of a data set on the hub, owner/name[@revision][:split]."""
+    name, revision, split = _hub_name(source) or (source, "", "")
+    commit = hub_commit(source) or revision or None
     datasets, refused = need("datasets"), need("datasets.exceptions").DatasetsError
     unreached = need("httpx").HTTPError
     try:
-        rows = datasets.load_dataset(name, split=split or "train")
+        rows = datasets.load_dataset(name, split=split or "train", revision=commit)
     except (OSError, ValueError, RuntimeError, refused, unreached) as error:
         raise FormatError(
             f"{source}: no such file or folder, and not to be had from the hub "

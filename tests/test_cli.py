@@ -102,6 +102,8 @@ def test_run_yaml_holds_settings_model_and_versions(folder):
     assert run["embedder"] == "all-MiniLM-L6-v2 53aa51172d14"
     assert run["model"] == {"name": "extract (extractive baseline, no model)", "sha256": None}
     assert run["versions"]["minimix"]
+    given = run["input"]
+    assert (given["name"], given["revision"], len(given["sha256"])) == ("data.jsonl", None, 16)
 
 
 def test_the_card_has_front_matter_and_names_the_baseline(folder):

@@ -1,6 +1,5 @@
 """What real files are like at their worst, and the row, the drop or the line that each gives."""
 
-import csv
 import gzip
 import hashlib
 import io
@@ -16,8 +15,9 @@ import zstandard
 
 from minimix import array, files, kinds, lines
 from minimix.columns import Columns
+from minimix.config import read_yaml
 from minimix.disk import parse_json
-from minimix.errors import FormatError
+from minimix.errors import ConfigError, FormatError
 from minimix.files import read_records
 from minimix.pool import find, pool_of
 from minimix.rows import rows_of
@@ -372,6 +372,23 @@ def test_json_that_is_nested_too_deep_is_a_value_error():
         parse_json("[" * 10_000)
 
 
-def test_the_bound_of_a_cell_is_that_of_a_record():
-    list(csv.reader(["a"]))
-    assert lines.LONGEST == kinds.LONGEST == array.LONGEST == 2**27
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[" * 5_000, "not YAML (maximum recursion depth exceeded"),
+        ("a: !!int ''", "not YAML (string index out of range)"),
+        ("a: !!bool x", "not YAML ('x')"),
+        ("a: 2026-13-45", "not YAML (month must be in 1..12)"),
+        ("a: {b: 1}", "'a': expected a value, or a list of values"),
+        ("a: &x [1, 2]\nb: [*x, *x]", "'b': expected a value, or a list of values"),
+        ("3", "expected settings as 'name: value', found int"),
+        ("- a", "expected settings as 'name: value', found list"),
+    ],
+)
+def test_a_settings_file_that_is_none_is_one_line(tmp_path, text, line):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(path)
+    assert str(caught.value).startswith(f"{path}: {line}")
+    assert len(str(caught.value).splitlines()) == 1

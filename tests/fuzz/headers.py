@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from struct import pack, unpack_from
+from struct import unpack_from
 
 import gguf
 import numpy as np
@@ -115,7 +115,7 @@ def _changed(data: bytes, field: Field, rng: random.Random) -> bytes:
     near = [number + 1, number - 1, number * 2, number // 2, number ^ (1 << rng.randrange(8))]
     kinds = "type" in field.what or field.what == "dimensions"
     new = rng.randrange(45) if kinds else rng.choice([*EDGES, *near, rng.getrandbits(64)])
-    return (new % 2 ** (8 * field.size)).to_bytes(field.size, "little")
+    return int(new % 2 ** (8 * field.size)).to_bytes(field.size, "little")
 
 
 def small_model(source: Path, target: Path) -> None:
@@ -159,8 +159,3 @@ BLOCK: dict[str, tuple[int, ...]] = {
     "attn_v": (32, 64), "attn_output": (64, 64), "ffn_gate": (96, 64), "ffn_up": (96, 64),
     "ffn_down": (64, 96),
 }  # fmt: skip
-
-
-def texts(*values: str) -> bytes:
-    """Return texts as GGUF has them, one behind the other."""
-    return b"".join(pack("<Q", len(value.encode())) + value.encode() for value in values)

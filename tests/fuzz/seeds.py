@@ -143,7 +143,7 @@ def archive(data: bytes) -> bytes:
         )
     parts["meta"] = np.array(meta.decode("utf-8", "replace"))
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **parts)  # type: ignore[arg-type]
+    np.savez(file, allow_pickle=False, **parts)
     return file.getvalue()
 
 

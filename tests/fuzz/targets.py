@@ -22,7 +22,7 @@ from minimix.config import DistillConfig, read_yaml
 from minimix.engines.endpoint import Endpoint
 from minimix.engines.forms import Forms
 from minimix.engines.sound import check_adapter, check_model
-from minimix.errors import FormatError, MinimixError
+from minimix.errors import MinimixError
 from minimix.files import read_records
 from minimix.formats import SHAPES, write_row
 from minimix.journal import FOLDER, open_journal
@@ -91,7 +91,8 @@ def _file(name: str) -> Run:
 
 def stdin(data: bytes) -> None:
     """Read bytes that have no name."""
-    before, sys.stdin = sys.stdin, SimpleNamespace(buffer=io.BytesIO(data))  # type: ignore[assignment]
+    before: Any = sys.stdin
+    sys.stdin = SimpleNamespace(buffer=io.BytesIO(data))
     try:
         for one in read_records("-", folder=HERE):
             find(one, COLUMNS)
@@ -199,9 +200,9 @@ def server(data: bytes) -> None:
     except httpx.DecodingError:  # httpx raises it from the request, which endpoint.py catches
         return
     endpoint = Endpoint(httpx.URL("http://localhost"), "http://localhost")
-    for schema in (None, {}):
+    for forms in (Forms(None), Forms({"type": "object"})):
         with suppress(MinimixError):
-            endpoint.post(_Client(response), {}, Forms(schema)).text.encode()
+            endpoint.post(_Client(response), {}, forms).text.encode()
     endpoint.models(response)
 
 
@@ -241,6 +242,3 @@ def attempt(run: Run, data: bytes) -> None:
         lines = str(error).splitlines()
         if len(lines) != 1:
             raise AssertionError(f"expected one line, found {lines!r}") from error
-
-
-__all__ = ["TARGETS", "FormatError", "Target", "attempt"]
