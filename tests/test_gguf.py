@@ -142,6 +142,29 @@ WRONG = {
 }
 
 
+def model(name: str, kind: int, data: bytes) -> bytes:
+    """Return a model of no tensors with one figure, as an architecture named `a` has it."""
+    named = value("general.architecture", TEXT_TYPE, text("a"))
+    return gguf([named, value(name, kind, data)], ())
+
+
+ONE = pack("<IQ", TEXT_TYPE, 3)
+WRONG |= {
+    "no values": (gguf((), [tensor("x", (3, 0), F16, 0)]), "expected tensors with values"),
+    "integers": (gguf((), [tensor("x", (3,), 26, 0)]), "expected weights, found type 26 in 'x'"),
+    "layers": (model("a.block_count", U32_TYPE, pack("<I", 513)), "expected 0..512 as block_count"),
+    "heads": (
+        model("a.attention.head_count_kv", U32_TYPE, pack("<I", 2**31 + 2)),
+        "expected 0..32,768 as attention.head_count_kv, found 2147483650",
+    ),
+    "an epsilon": (model("a.norm_epsilon", 6, pack("<f", -1)), "expected 0..1 as 'a.norm_epsilon'"),
+    "one token twice": (
+        model("tokenizer.ggml.tokens", ARRAY_TYPE, ONE + text("a") + text("b") + text("a\0c")),
+        "expected a vocabulary, found b'a' 2 times in it",
+    ),
+}
+
+
 @pytest.mark.parametrize(("data", "says_why"), WRONG.values(), ids=WRONG)
 def test_what_makes_no_sense_is_named(at, data, says_why):
     assert says_why in refusal(at(data))

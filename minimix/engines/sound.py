@@ -11,8 +11,17 @@ from minimix.errors import ModelError
 
 OTHERS = {"adapter": "a LoRA", "mmproj": "a projector", "imatrix": "an importance matrix"}
 """What `general.type` calls a file that is no model."""
-MOST_LAYERS = 512
-"""Of which llama.cpp knows no more."""
+MOST = {
+    "block_count": 512,  # llama.cpp knows no more layers
+    "attention.head_count": 2**15,
+    "attention.head_count_kv": 2**15,
+    "attention.key_length": 2**15,
+    "attention.value_length": 2**15,
+    "rope.dimension_count": 2**15,
+    "embedding_length": 2**20,
+    "feed_forward_length": 2**20,
+}
+"""Far above any model: llama.cpp multiplies these in 32 bits, and larger ones may fit by chance."""
 WHOLE_NUMBERS = range(24, 29)
 """Types of tensors (and doubles) that llama.cpp has no product for, and jumps to nowhere."""
 TOKENS = "tokenizer.ggml.tokens"
@@ -29,15 +38,7 @@ def check_model(path: Path) -> Header:
     if isinstance(kind, str) and kind in OTHERS:
         remedy = "; give it with --adapter, and its base with --model" if kind == "adapter" else ""
         raise ModelError(f"{path}: expected a model, found {OTHERS[kind]}{remedy}")
-    layers = header.values.get(f"{header.values.get('general.architecture')}.block_count", 1)
-    if not isinstance(layers, int) or not 0 < layers <= MOST_LAYERS:
-        raise ModelError(f"{path}: expected 1..{MOST_LAYERS} layers, found {layers!r:.40}")
-    for name, value in header.values.items():
-        if name.endswith("epsilon") and not (isinstance(value, float) and 0 <= value < 1):
-            raise ModelError(f"{path}: expected 0..1 as {name[:80]!a}, found {value!r:.40}")
-    odd = next((one for one in header.tensors if one.type in WHOLE_NUMBERS), None)
-    if odd:
-        raise ModelError(f"{path}: expected weights, found type {odd.type} in {odd.name[:40]!a}")
+    _check_figures(path, header)
     _check_vocabulary(path, header)
     return header
 
@@ -53,6 +54,23 @@ def check_adapter(path: Path) -> Header:
         found = OTHERS.get(str(kind), "a model")
         raise ModelError(f"{path}: expected a LoRA, found {found}; a model goes with --model")
     return header
+
+
+def _check_figures(path: Path, header: Header) -> None:
+    """Raise ModelError for sizes, shares and types of weights that no model has."""
+    architecture = header.values.get("general.architecture")
+    for name, most in MOST.items():
+        value = header.values.get(
+            f"{architecture}.{name}", 1
+        )  # a list of one for each layer is none
+        if not isinstance(value, int) or not 0 <= value <= most:
+            raise ModelError(f"{path}: expected 0..{most:,} as {name}, found {value!r:.40}")
+    for name, value in header.values.items():
+        if name.endswith("epsilon") and not (isinstance(value, float) and 0 <= value < 1):
+            raise ModelError(f"{path}: expected 0..1 as {name[:80]!a}, found {value!r:.40}")
+    odd = next((one for one in header.tensors if one.type in WHOLE_NUMBERS), None)
+    if odd:
+        raise ModelError(f"{path}: expected weights, found type {odd.type} in {odd.name[:40]!a}")
 
 
 def _check_vocabulary(path: Path, header: Header) -> None:
