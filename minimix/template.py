@@ -22,10 +22,11 @@ PATIENCE_S = 120
 LONGEST = 2**20
 """Characters of a rendered chat whose messages are marks: no template says so much itself."""
 FAILS = (
-    TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError,
-    MemoryError, SyntaxError, AssertionError, NotImplementedError,
+    TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError,
+    MemoryError, SyntaxError, AssertionError, NameError,
 )  # fmt: skip
-"""What the expressions of a template may raise beside Jinja's own errors."""
+"""What the expressions of a template may raise beside Jinja's own errors: it writes Python, in
+which -1e999 is a name, and a hundred brackets are too many."""
 
 Messages = Sequence[Mapping[str, str]]
 

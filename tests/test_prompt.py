@@ -60,6 +60,7 @@ def test_a_template_that_loses_a_message_is_refused():
         "{{ raise_exception('no system role') }}",
         "{{ raise_exception('no\nsystem\u2028role') }}",
         "{{ 1 // 0 }}",
+        "{{ x < 2 - 1e999 }}",
         "{{ messages[7].content.x }}",
         "{{ 'x'.index('y') }}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
