@@ -152,7 +152,8 @@ ONE = pack("<IQ", TEXT_TYPE, 3)
 WRONG |= {
     "no values": (gguf((), [tensor("x", (3, 0), F16, 0)]), "expected tensors with values"),
     "integers": (gguf((), [tensor("x", (3,), 26, 0)]), "expected weights, found type 26 in 'x'"),
-    "layers": (model("a.block_count", U32_TYPE, pack("<I", 513)), "expected 0..512 as block_count"),
+    "layers": (model("a.block_count", U32_TYPE, pack("<I", 513)), "expected 1..512 as block_count"),
+    "no layers": (model("a.block_count", U32_TYPE, pack("<I", 0)), "as block_count, found 0"),
     "heads": (
         model("a.attention.head_count_kv", U32_TYPE, pack("<I", 2**31 + 2)),
         "expected 0..32,768 as attention.head_count_kv, found 2147483650",

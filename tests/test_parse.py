@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minimix.kinds import record
+from minimix.mixture.hub.rows import to_example
+from minimix.mixture.tasks import to_sources
 from minimix.parse import parse
 from minimix.records import KINDS, Task
 
@@ -81,6 +84,17 @@ def test_a_text_of_one_thing_over_and_over_is_read_at_once(kind, text):
     begun = time.process_time()
     parse(Task(kind, ("x",)), text)
     assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    "text", ["<" + " " * LONG, "a" + " " * LONG + "b", "a" + "\n" * LONG + "b"]
+)
+def test_a_row_of_mixture_of_one_thing_over_and_over_is_read_at_once(text):
+    begun = time.process_time()
+    for kind in KINDS:
+        to_example(record("f", 1, {"input": text, "output": text, "cot": text}), kind)
+    to_sources(Task("qa", (text,)))
+    assert time.process_time() - begun < 3
 
 
 def test_options_must_come_in_their_order_before_the_last_verdict():

@@ -19,7 +19,9 @@ from minimix.config import read_yaml
 from minimix.disk import parse_json
 from minimix.errors import ConfigError, FormatError
 from minimix.files import read_records
+from minimix.kept import answer_of
 from minimix.pool import find, pool_of
+from minimix.records import Answer
 from minimix.rows import rows_of
 from minimix.spool import record_writer
 
@@ -332,6 +334,7 @@ import resource, sys, time
 from minimix.columns import Columns
 from minimix.errors import FormatError
 from minimix.files import read_records
+from minimix.kept import answer_of
 from minimix.pool import find
 list(read_records(sys.argv[1]))
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
@@ -365,6 +368,17 @@ def test_memory_stays_within_bounds(tmp_path, what, most_mb, says):
     taken, _, said = done.stdout.partition(" ")
     assert says in said, done.stderr
     assert int(taken) < most_mb
+
+
+ANSWER = {"task": 0, "candidate": 1, "text": "a", "finish": "stop", "note": ""}
+
+
+def test_an_answer_on_disk_is_one_or_says_that_it_is_none():
+    assert answer_of(ANSWER) == Answer(0, 1, "a", "stop")
+    odd = [{**ANSWER, name: value} for name, value in (("task", -1), ("text", 3), ("finish", "x"))]
+    for plain in (*odd, [], None, {"task": 0}, {**ANSWER, "more": 1}, {**ANSWER, "task": True}):
+        with pytest.raises(ValueError, match="expected an answer, found"):
+            answer_of(plain)
 
 
 def test_json_that_is_nested_too_deep_is_a_value_error():

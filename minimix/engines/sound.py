@@ -11,8 +11,9 @@ from minimix.errors import ModelError
 
 OTHERS = {"adapter": "a LoRA", "mmproj": "a projector", "imatrix": "an importance matrix"}
 """What `general.type` calls a file that is no model."""
+LAYERS = "block_count"
 MOST = {
-    "block_count": 512,  # llama.cpp knows no more layers
+    LAYERS: 512,  # llama.cpp knows no more layers
     "attention.head_count": 2**15,
     "attention.head_count_kv": 2**15,
     "attention.key_length": 2**15,
@@ -63,8 +64,9 @@ def _check_figures(path: Path, header: Header) -> None:
         value = header.values.get(
             f"{architecture}.{name}", 1
         )  # a list of one for each layer is none
-        if not isinstance(value, int) or not 0 <= value <= most:
-            raise ModelError(f"{path}: expected 0..{most:,} as {name}, found {value!r:.40}")
+        least = 1 if name == LAYERS else 0
+        if not isinstance(value, int) or not least <= value <= most:
+            raise ModelError(f"{path}: expected {least}..{most:,} as {name}, found {value!r:.40}")
     for name, value in header.values.items():
         if name.endswith("epsilon") and not (isinstance(value, float) and 0 <= value < 1):
             raise ModelError(f"{path}: expected 0..1 as {name[:80]!a}, found {value!r:.40}")
