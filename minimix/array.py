@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from minimix.disk import BLOCK_BYTES
+from minimix.lines import LONGEST
 
 SPACE = re.compile(r"[ \t\r\n]*")
 SLACK = 16
@@ -17,7 +18,8 @@ DECODER = json.JSONDecoder()
 def elements(begun: bytes, file: IO[bytes]) -> Iterator[Any]:
     """Yield the elements of the array that `begun` and the rest of a file hold.
 
-    Raises ValueError and RecursionError as json.loads does, but after the elements before.
+    Raises ValueError and RecursionError as json.loads does, but after the elements before, and
+    ValueError for an element of more than LONGEST characters.
     """
     text = _Text(begun, file)
     text.take("[")
@@ -70,6 +72,8 @@ class _Text:
                 value, end = DECODER.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
                 within = error.pos + SLACK < len(self.text)
+                if len(self.text) - self.at > LONGEST:
+                    raise ValueError(f"an element longer than {LONGEST:,} characters") from error
                 if (within and "Unterminated" not in error.msg) or not self.more():
                     raise ValueError(error.msg) from error  # its line and column are of a block
             else:

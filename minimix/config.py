@@ -26,6 +26,9 @@ LISTS = {
     "license": "licences",
     "language": "codes of languages",
 }
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
+"""What PyYAML raises, beside its own, on values that are not of the type that they claim."""
+SIMPLE = (str, int, float, type(None))
 TOLD = ("license", "language")
 """Settings that a card tells and nothing else follows from: a run goes on with others."""
 LOCAL, RAY = EXECUTORS = ("local", "ray")
@@ -199,10 +202,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     yaml = need("yaml")
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, *UNREADABLE) as error:
         raise ConfigError(f"{path}: not YAML ({brief(error)})") from error
     if not isinstance(settings, dict):
-        raise ConfigError(f"{path}: expected settings as 'name: value', found {settings!r:.60}")
+        found = type(settings).__name__
+        raise ConfigError(f"{path}: expected settings as 'name: value', found {found}")
+    for name, value in settings.items():
+        items = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, SIMPLE) for one in items):  # nor aliases that grow beyond bounds
+            raise ConfigError(f"{path}: {name!r:.60}: expected a value, or a list of values")
     return {str(name).replace("-", "_"): value for name, value in settings.items()}
 
 

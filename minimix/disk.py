@@ -38,6 +38,17 @@ def record_sha256(row: Any) -> str:
     return hashlib.sha256(CANONICAL.encode(row).encode("utf-8")).hexdigest()
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Return the value that `text` is in JSON.
+
+    Raises ValueError where it is none, is not UTF-8, or is nested too deep to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as file:

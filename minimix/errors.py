@@ -37,7 +37,9 @@ NO_MEMORY = (
     "can't start new thread",  # Python
     "failed to map segment",  # a library that is loaded
     "can't allocate memory",  # torch on a CPU
+    "cannot allocate memory",  # the system
     "out of memory",  # torch on a GPU
+    "threadpoolbuilderror",  # tokenizers, as a panic of Rust's
 )
 """What errors say where memory has ended that are no MemoryError."""
 

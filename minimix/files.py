@@ -7,8 +7,9 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from minimix.disk import BLOCK_BYTES
 from minimix.errors import FormatError, brief
@@ -20,8 +21,11 @@ from minimix.unnamed import on_disk
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 FIRST_BYTES = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 PARQUET, PARQUET_BYTES = ".parquet", b"PAR1"
+UNCOUNTED, MOST_TIMES = 2**28, 200
+"""What a compressed file may unpack to in any case, and beyond that: text takes a tenth packed."""
 STDIN = "-"
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w.-]+)?")
+HUB_ID = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:@([\w.-]+))?(?::([\w.-]+))?")
+"""What the hub calls its own: owner/name, maybe @ a branch, tag or commit, maybe : a part of it."""
 
 
 def read_records(source: str | Rows, *, folder: Path | None = None) -> Iterator[Record]:
@@ -44,7 +48,7 @@ def read_records(source: str | Rows, *, folder: Path | None = None) -> Iterator[
                 yield from _read_file(file, folder)
         elif path.exists():
             yield from _read_file(path, folder)
-        elif HUB_ID.fullmatch(source) and not _kind(path):
+        elif _hub_name(source):
             yield from _read_hub(source)
         else:
             raise FormatError(f"{source}: no such file or folder")
@@ -128,7 +132,7 @@ def _read_file(path: Path, folder: Path | None) -> Iterator[Record]:
             raise FormatError(f"{name}: the file is empty")
         with path.open("rb") as raw:
             codec = COMPRESSIONS.get(path.suffix.lower())
-            file = _decompressed(raw, codec) if codec else raw
+            file = _decompressed(raw, codec, name) if codec else raw
             if codec and kind == PARQUET:
                 with on_disk(file, folder).open() as whole:
                     yield from read_parquet(name, whole)
@@ -136,11 +140,32 @@ def _read_file(path: Path, folder: Path | None) -> Iterator[Record]:
                 yield from READERS[kind](name, file)
 
 
-def _decompressed(raw: IO[bytes], codec: str) -> IO[bytes]:
-    # arrow's streams, because zstandard's own takes a truncated file for a whole one
-    arrow = need("pyarrow")
-    file = arrow.PythonFile(raw, mode="r")
-    return io.BufferedReader(arrow.CompressedInputStream(file, codec))
+def _decompressed(raw: IO[bytes], codec: str, name: str) -> IO[bytes]:
+    return io.BufferedReader(_Unpacked(raw, codec, name))
+
+
+class _Unpacked(io.RawIOBase):
+    """What a compressed file holds; raises FormatError where that is out of all proportion."""
+
+    def __init__(self, raw: IO[bytes], codec: str, name: str) -> None:
+        # arrow's streams, because zstandard's own takes a truncated file for a whole one
+        arrow = need("pyarrow")
+        self.raw, self.name, self.given = raw, name, 0
+        self.stream = arrow.CompressedInputStream(arrow.PythonFile(raw, mode="r"), codec)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self.given += len(data)
+        if self.given > UNCOUNTED and self.given > MOST_TIMES * self.raw.tell():
+            raise FormatError(
+                f"{self.name}: unpacks to more than {MOST_TIMES} times its size "
+                f"({self.given:,} bytes and more); unpack it yourself if that is meant"
+            )
+        return len(data)
 
 
 def _read_stdin(folder: Path | None) -> Iterator[Record]:
@@ -149,7 +174,7 @@ def _read_stdin(folder: Path | None) -> Iterator[Record]:
     for first_bytes, codec in FIRST_BYTES.items():
         if file.begins_with(first_bytes):
             with file.open() as packed:
-                file = on_disk(_decompressed(packed, codec), folder)
+                file = on_disk(_decompressed(packed, codec, STDIN), folder)
             break
     with file.open() as data:
         head = _head(data)
@@ -170,13 +195,39 @@ def _head(data: IO[bytes]) -> bytes:
     return block.lstrip(SPACE)[:1]
 
 
+def _hub_name(source: str) -> tuple[str, str, str] | None:
+    """Return name, revision and part of what must be on the hub; None where it is a file's name."""
+    found = HUB_ID.fullmatch(source)
+    if not found or _kind(Path(source)) or Path(source).exists():
+        return None
+    return found[1], found[2] or "", found[3] or ""
+
+
+@lru_cache(maxsize=256)
+def hub_commit(source: str) -> str:
+    """Return the commit of a data set on the hub that this process reads under the name `source`.
+
+    "" for what is no hub id, and where the hub cannot be asked.
+    """
+    named = _hub_name(source)
+    if not named:
+        return ""
+    name, revision, _ = named
+    try:
+        info = need("huggingface_hub").HfApi().dataset_info(name, revision=revision or None)
+    except (OSError, ValueError, need("httpx").HTTPError):
+        return ""  # reading it may still find a copy here, and otherwise says why not
+    return str(info.sha or "")
+
+
 def _read_hub(source: str) -> Iterator[Record]:
-    """Yield the rows of a data set on the hub, `owner/name` or `owner/name:split`."""
-    name, _, split = source.partition(":")
+    """Yield the rows of a data set on the hub, owner/name[@revision][:split]."""
+    name, revision, split = _hub_name(source) or (source, "", "")
+    commit = hub_commit(source) or revision or None
     datasets, refused = need("datasets"), need("datasets.exceptions").DatasetsError
     unreached = need("httpx").HTTPError
     try:
-        rows = datasets.load_dataset(name, split=split or "train")
+        rows = datasets.load_dataset(name, split=split or "train", revision=commit)
     except (OSError, ValueError, RuntimeError, refused, unreached) as error:
         raise FormatError(
             f"{source}: no such file or folder, and not to be had from the hub "

@@ -13,8 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from minimix.disk import atomic, locked, unwritable
-from minimix.errors import OutputError
+from minimix.disk import atomic, locked, parse_json, unwritable
+from minimix.errors import OutputError, brief
+from minimix.kept import answer_of
 from minimix.records import Answer, Messages
 
 FOLDER = "journal"
@@ -136,9 +137,12 @@ def _read_run(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{path}: damaged ({error}); start afresh with --restart") from error
+        run = parse_json(path.read_text(encoding="utf-8"))
+        parts = [run.get(name, {}) for name in ("settings", "engine")]
+    except (OSError, ValueError, AttributeError) as error:
+        raise _damaged(str(path), error) from error
+    if not all(isinstance(part, dict) for part in parts):
+        raise _damaged(str(path), ValueError("expected settings by name"))
     return dict(run)
 
 
@@ -146,20 +150,26 @@ def _read_cohorts(path: Path) -> dict[int, tuple[str, list[Answer]]]:
     """Return the finished cohorts; a last line without its end is cut off the file."""
     if not path.exists():
         return {}
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        os.truncate(path, whole)
+    try:
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(path, whole)
+    except OSError as error:
+        raise _damaged(str(path), error) from error
     done = {}
-    for number, line in enumerate(data[:whole].splitlines(), 1):
+    for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
         try:
-            row = json.loads(line)
-            answers = [Answer(**answer) for answer in row["answers"]]
+            row = parse_json(line)
+            answers = [answer_of(answer) for answer in row["answers"]]
             done[int(row["cohort"])] = (str(row["key"]), answers)
-        except (ValueError, KeyError, TypeError) as error:
-            reason = f"damaged ({error}); start afresh with --restart"
-            raise OutputError(f"{path}:{number}: {reason}") from error
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise _damaged(f"{path}:{number}", error) from error
     return done
+
+
+def _damaged(place: str, error: Exception) -> OutputError:
+    return OutputError(f"{place}: damaged ({brief(error)}); start afresh with --restart")
 
 
 def _key(chats: Sequence[Messages]) -> str:
@@ -172,4 +182,5 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             yield from _changes(before, after, f"{name}.")
         elif before != after:
-            yield f"{prefix}{name}: {before} before, {after} now"
+            shown = (brief(Exception(one)) for one in (f"{prefix}{name}", before, after))
+            yield "{}: {} before, {} now".format(*shown)

@@ -1,6 +1,5 @@
 """The two ledgers in their fixed form (docs/ledgers.md), and reading them back."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from minimix import audit, prompt, rating
 from minimix.contamination import Match
+from minimix.disk import parse_json
 from minimix.errors import OutputError
 from minimix.records import Audit, Dropped, Engine, Entry, Place
 
@@ -85,7 +85,7 @@ def read_ledger(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
-                row = json.loads(line)
+                row = parse_json(line)
                 if not isinstance(row, dict):
                     raise OutputError(f"{path}:{number}: expected an object")
                 yield row

@@ -13,6 +13,7 @@ from minimix.card import About, card
 from minimix.config import DistillConfig
 from minimix.disk import atomic, write_jsonl
 from minimix.extras import need
+from minimix.files import hub_commit
 from minimix.formats import write_row
 from minimix.ledger import contamination, drop, provenance
 from minimix.pool import Pool
@@ -93,6 +94,12 @@ def write_output(
         _write_text(folder / USE / use, text)
     run: dict[str, Any] = {
         "settings": settings,
+        "input": {
+            "name": pool.name,
+            "revision": hub_commit(pool.name) or None,
+            "records": pool.records,
+            "sha256": pool.sha256(),
+        },
         "engine": dict(engine.settings),
         "model": {"name": engine.name, "sha256": engine.sha256},
         "embedder": models.embedder,

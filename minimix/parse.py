@@ -17,11 +17,15 @@ UNCLOSED = f"no {CLOSE}"
 """The problem of an answer that does not end, most often because it was cut."""
 TAGS = re.compile(r"</?(?:answer|think)>")
 LABEL_Q = re.compile(r"^\s*Q(?:uestion)?:\s*", re.IGNORECASE)
-LABEL_A = re.compile(r"\n\s*A(?:nswer)?:\s*", re.IGNORECASE)
-SECOND = re.compile(r"\n\s*Q(?:uestion)?:", re.IGNORECASE)
-OPTIONS = re.compile(r"\s*Q:.*\n\s*A\).*\n\s*B\).*\n\s*C\).*\n\s*D\).*", re.DOTALL)
-VERDICT = re.compile(r"(?:^|\n)\s*Answer:\s*", re.IGNORECASE)
-CATEGORY = re.compile(r"\s*C:\s*(.+?)\n\s*S:\s*(.+)", re.DOTALL)
+BLANK = r"[^\S\n]*"
+"""White space within a line: what may run over lines is tried from each of them, and takes hours
+on a text of nothing else."""
+LABEL_A = re.compile(rf"\n{BLANK}A(?:nswer)?:\s*", re.IGNORECASE)
+SECOND = re.compile(rf"\n{BLANK}Q(?:uestion)?:", re.IGNORECASE)
+OPTIONS = [re.compile(r"\s*Q:"), *(re.compile(rf"\n{BLANK}{letter}\)") for letter in "ABCD")]
+"""Each is looked for behind the one before."""
+VERDICT = re.compile(rf"(?:^|\n){BLANK}Answer:\s*", re.IGNORECASE)
+CATEGORY, STATEMENT = re.compile(r"\s*C:\s*"), re.compile(rf"\n{BLANK}S:\s*")
 
 Halves = tuple[str, str, tuple[str, ...]]
 
@@ -84,10 +88,18 @@ def _qa(answer: str) -> Halves:
 
 def _mcq(answer: str) -> Halves:
     verdict = max(VERDICT.finditer(answer), key=re.Match.start, default=None)
-    if not verdict or not OPTIONS.fullmatch(answer[: verdict.start()]):
+    if not verdict or not _has_options(answer[: verdict.start()]):
         return "", answer, ("not in the form Q: A) B) C) D) Answer:",)
     prompt = LABEL_Q.sub("", answer[: verdict.start()], count=1)
     return prompt.strip(), answer[verdict.end() :].strip(), ()
+
+
+def _has_options(text: str) -> bool:
+    first, *others = OPTIONS
+    found = first.match(text)
+    for option in others:
+        found = found and option.search(text, found.end())
+    return bool(found)
 
 
 def _tfq(answer: str) -> Halves:
@@ -98,10 +110,11 @@ def _tfq(answer: str) -> Halves:
 
 
 def _cs(answer: str) -> Halves:
-    found = CATEGORY.fullmatch(answer)
-    if not found:
+    label = CATEGORY.match(answer)
+    found = STATEMENT.search(answer, label.end() + 1) if label else None
+    if not label or not found or not answer[found.end() :]:
         return "", answer, ("not in the form C: S:",)
-    return found[1].strip(), found[2].strip(), ()
+    return answer[label.end() : found.start()].strip(), answer[found.end() :].strip(), ()
 
 
 def _para(answer: str) -> Halves:

@@ -3,10 +3,11 @@
 Stands above files and formats, which know nothing of each other.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from minimix.columns import OURS, Columns, license_in, names_in, our_ratings, rating_in, unscaled_in
@@ -50,6 +51,11 @@ class Pool:
         """The commonest row shape; the one seen first wins a tie."""
         return max(self.shapes, key=lambda name: self.shapes[name])
 
+    def sha256(self) -> str:
+        """Return sixteen digits that change with any of the records, or their order."""
+        samples, drops = (one.place for one in self.samples), (one.place for one in self.dropped)
+        return places_sha256(chain(samples, drops))
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -67,6 +73,15 @@ class Found:
     unscaled: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     license: str = ""
+
+
+def places_sha256(places: Iterable[Place]) -> str:
+    """Return sixteen digits that change with any of the records at `places`, or their order."""
+    digest = hashlib.sha256()
+    for place in places:
+        line = f"{place.file}\0{place.line}\0{place.part}\0{place.sha256}\n"
+        digest.update(line.encode("utf-8", "replace"))
+    return digest.hexdigest()[:16]
 
 
 Read = Callable[[str | Rows, Columns, Path | None], Iterator[Found]]

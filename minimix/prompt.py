@@ -5,12 +5,10 @@ Control tokens come from the chat template alone: a sample's text is tokenised a
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any
 
-from minimix.errors import ModelError, brief
-from minimix.extras import need
+from minimix.errors import ModelError
 from minimix.records import Kind, Messages, Sample, Task
+from minimix.template import rendered
 
 VERSION = "1"
 STOPS = ("</answer>", "\n\nQ:")
@@ -89,7 +87,8 @@ def token_ids(
 ) -> list[int]:
     """Return the ids of a chat up to where the assistant speaks, segment by segment.
 
-    `template` is the model's own Jinja template, run in a sandbox; `special` its bos and eos text.
+    `template` is the model's own Jinja template, run in a sandbox with bounds; `special` its bos
+    and eos text.
     Raises ModelError where the template fails or loses a message.
     """
     marks = [f"\x02{number}\x03" for number in range(len(messages))]
@@ -97,7 +96,7 @@ def token_ids(
         {"role": message["role"], "content": mark}
         for message, mark in zip(messages, marks, strict=True)
     ]
-    rest = _render(marked, template, special)
+    rest = rendered(marked, template, special)
     ids: list[int] = []
     for message, mark in zip(messages, marks, strict=True):
         control, found, rest = rest.partition(mark)
@@ -105,30 +104,3 @@ def token_ids(
             raise ModelError(f"the chat template drops the {message['role']} message")
         ids += tokenize(control, True) + tokenize(message["content"], False)
     return ids + tokenize(rest, True)
-
-
-def _render(messages: Sequence[object], template: str, special: Sequence[str]) -> str:
-    errors = need("jinja2.exceptions")
-    try:
-        text: str = _compiled(template).render(
-            messages=messages,
-            add_generation_prompt=True,
-            bos_token=special[0],
-            eos_token=special[1],
-        )
-    except (errors.TemplateError, TypeError, ValueError) as error:
-        raise ModelError(f"the chat template fails: {brief(error)}") from error
-    return text
-
-
-@lru_cache(maxsize=8)
-def _compiled(template: str) -> Any:
-    """Return a chat template ready to render: compiling it takes longer than to read a prompt."""
-    sandbox = need("jinja2.sandbox")
-    environment = sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = _refuse
-    return environment.from_string(template)
-
-
-def _refuse(reason: str) -> None:
-    raise ModelError(f"the chat template refuses this chat: {reason}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minimix.errors import FormatError
-from minimix.kinds import Record, record
+from minimix.kinds import DEEPEST, Record, record
 
 NAME = "samples"
 """What ledgers call the file that such rows would stand in."""
@@ -85,12 +85,17 @@ def _of_dataset(dataset: Any) -> Iterator[Any]:
         yield from table.to_pylist()
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as JSON would give it back; what JSON has no word for stays as it is."""
+def _plain(value: Any, left: int = DEEPEST + 1) -> Any:
+    """Return a value as JSON would give it back; what JSON has no word for stays as it is.
+
+    So does what lies deeper than a row may be: a list may hold itself.
+    """
     if isinstance(value, float) and math.isnan(value):
         return None
+    if not left:
+        return value
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): _plain(item, left - 1) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return _plain(value.tolist()) if hasattr(value, "tolist") else value
+        return [_plain(item, left - 1) for item in value]
+    return _plain(value.tolist(), left - 1) if hasattr(value, "tolist") else value

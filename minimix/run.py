@@ -1,10 +1,9 @@
 """One run from a source to an output folder: what `minimix distill` calls, for Python callers."""
 
-import hashlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,12 @@ from minimix.files import read_records, stem
 from minimix.journal import Journal, open_journal
 from minimix.kinds import Record
 from minimix.output import versions, write_output
-from minimix.pool import Pool, Read, find, pool_of, read_found
+from minimix.pool import Pool, Read, find, places_sha256, pool_of, read_found
 from minimix.prepare import Prepared, prepare
 from minimix.progress import Progress, Say, silent, unheard
 from minimix.prompt import to_messages
 from minimix.rating import open_rater
-from minimix.records import Engine, Models, Place
+from minimix.records import Engine, Models
 from minimix.rows import Rows
 from minimix.spool import record_writer
 from minimix.vector_store import FOLDER
@@ -136,7 +135,7 @@ def distill_file(
             )
             models = executor.place(opened, config, progress)
             identity = _identity(pool, config, models)
-            checked = {"sha256": _sha256(questions.places), "version": contamination.VERSION}
+            checked = {"sha256": places_sha256(questions.places), "version": contamination.VERSION}
             journal.begin({"source": str(source), **identity, "questions": checked})
             result = distill(
                 pool,
@@ -210,9 +209,8 @@ def _open(config: DistillConfig, journal: Journal) -> Engine:
 
 def _identity(pool: Pool, config: DistillConfig, models: Models) -> Mapping[str, Any]:
     """Return all that the output follows from; a resumed run must have the same."""
-    samples, drops = (sample.place for sample in pool.samples), (d.place for d in pool.dropped)
     return {
-        "input": {"records": pool.records, "sha256": _sha256(chain(samples, drops))},
+        "input": {"records": pool.records, "sha256": pool.sha256()},
         "settings": {name: value for name, value in config.flat().items() if name not in TOLD},
         "engine": dict(models.engine.settings),
         "model": {"name": models.engine.name, "sha256": models.engine.sha256},
@@ -222,12 +220,3 @@ def _identity(pool: Pool, config: DistillConfig, models: Models) -> Mapping[str,
         "audit_version": audit.VERSION,
         "versions": versions(),
     }
-
-
-def _sha256(places: Iterable[Place]) -> str:
-    """Return sixteen digits that change with any of the records at `places`, or their order."""
-    digest = hashlib.sha256()
-    for place in places:
-        line = f"{place.file}\0{place.line}\0{place.part}\0{place.sha256}\n"
-        digest.update(line.encode("utf-8", "replace"))
-    return digest.hexdigest()[:16]

@@ -102,6 +102,8 @@ def test_run_yaml_holds_settings_model_and_versions(folder):
     assert run["embedder"] == "all-MiniLM-L6-v2 53aa51172d14"
     assert run["model"] == {"name": "extract (extractive baseline, no model)", "sha256": None}
     assert run["versions"]["minimix"]
+    given = run["input"]
+    assert (given["name"], given["revision"], len(given["sha256"])) == ("data.jsonl", None, 16)
 
 
 def test_the_card_has_front_matter_and_names_the_baseline(folder):
@@ -195,6 +197,10 @@ def test_doctor_names_what_there_is():
     assert "extractive baseline" in said
 
 
+class Panic(BaseException):
+    """What a library in Rust raises: no Exception."""
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -202,8 +208,10 @@ def test_doctor_names_what_there_is():
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("can't start new thread"),
         ImportError("torch.so: failed to map segment from shared object"),
+        OSError("[Errno 12] Cannot allocate memory"),
+        Panic("no pool: ThreadPoolBuildError { kind: IOError(Os { code: 11 }) }"),
     ],
-    ids=["numpy", "GPU", "thread", "library"],
+    ids=["numpy", "GPU", "thread", "library", "system", "tokenizers"],
 )
 def test_memory_that_does_not_suffice_is_one_line(error):
     def fail():

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from minimix.config import EngineConfig
-from minimix.engines import find_model, open_engine
+from minimix.engines import find_model, open_engine, revision_of
 from minimix.engines.bundled import ADAPTER, fast_model, packaged_model
 from minimix.engines.extract import fuse
 from minimix.engines.llama import Batcher
@@ -146,3 +146,22 @@ def test_the_baseline_without_a_model_picks_and_writes_no_word_of_its_own():
 
 def test_the_bundled_adapter_is_small():
     assert Path(ADAPTER).stat().st_size < 12_000_000
+
+
+def test_a_file_of_the_hub_says_its_commit_and_another_says_none(tmp_path, monkeypatch):
+    commit = "0123456789abcdef" * 2 + "01234567"
+    fetched = tmp_path / "models--me--mine" / "snapshots" / commit / "some.gguf"
+    assert revision_of(fetched) == commit
+    assert [revision_of(path) for path in (fast_model(), tmp_path / "snapshots" / "x.gguf")] == [
+        "",
+        "",
+    ]
+    asked: list[tuple[str, str, str | None]] = []
+
+    def download(repo: str, file: str, *, revision: str | None) -> str:
+        asked.append((repo, file, revision))
+        return str(fetched)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    assert find_model("me/mine@v2:some.gguf") == find_model("me/mine:some.gguf") == fetched
+    assert asked == [("me/mine", "some.gguf", "v2"), ("me/mine", "some.gguf", None)]

@@ -195,13 +195,15 @@ HUB = {
     "me/mine": {"README.md": b"# Mine\n", "train.jsonl": LINES},
     "me/broken": {"README.md": b"# Broken\n", "train.jsonl": b'{"a": 1}\n{"a": \n'},
 }
+asked: list[str] = []
+"""The paths that the hub was asked for."""
 ASK = """
 import sys
 from minimix.errors import FormatError
-from minimix.files import read_records
+from minimix.files import hub_commit, read_records
 for source in sys.argv[1:]:
     try:
-        print(source, [record.row["output"] for record in read_records(source)])
+        print(source, [record.row["output"] for record in read_records(source)], hub_commit(source))
     except FormatError as error:
         print(error)
 """
@@ -212,10 +214,11 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, commit = self.path.partition("?")[0], "a" * 40
-        files = next((files for name, files in HUB.items() if f"/{name}/" in path), {})
+        files = next((files for name, files in HUB.items() if f"/{name}/" in f"{path}/"), {})
         tree = [{"type": "file", "path": name, "size": 1, "oid": commit} for name in files]
         found = files.get(path.rpartition("/")[2], b"")
-        if files and ("/revision/" in path or "/tree/" in path):
+        asked.append(path)
+        if files and ("/revision/" in path or "/tree/" in path or path.endswith(tuple(HUB))):
             found = json.dumps(tree if "/tree/" in path else {"id": "x", "sha": commit}).encode()
         self.send_response(200 if found else 404)
         self.send_header("Content-Length", str(len(found)))
@@ -232,18 +235,25 @@ class Hub(BaseHTTPRequestHandler):
 
 
 def test_a_hub_id_is_read_from_the_hub(tmp_path):
-    asked = ["me/mine", "me/mine:train", "me/mine:test", "me/broken", "me/nothing"]
+    asked.clear()
+    named = ["me/mine", "me/mine:train", "me/mine@v1:test", "me/broken", "me/nothing"]
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         settings = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path)}
-        command = [sys.executable, "-c", ASK, *asked]
+        command = [sys.executable, "-c", ASK, *named]
         done = subprocess.run(command, env=settings, capture_output=True, text=True, cwd=tmp_path)
         server.shutdown()
     lines = done.stdout.splitlines()
     outputs = [row["output"] for row in ROWS]
-    assert lines[:2] == [f"me/mine {outputs}", f"me/mine:train {outputs}"], done.stderr
-    assert "me/mine:test: no such file or folder, and not to be had" in lines[2]
+    commit = "a" * 40
+    expected = [f"me/mine {outputs} {commit}", f"me/mine:train {outputs} {commit}"]
+    assert lines[:2] == expected, done.stderr
+    assert any(path.endswith("/revision/v1") for path in asked)
+    fetched = [path for path in asked if "/resolve/" in path and "/nothing/" not in path]
+    assert fetched
+    assert all(f"/resolve/{commit}/" in path for path in fetched)
+    assert "me/mine@v1:test: no such file or folder, and not to be had" in lines[2]
     assert 'Unknown split "test"' in lines[2]
     assert lines[3].startswith("me/broken: ")
     assert lines[4].startswith("me/nothing: ")

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minimix.engines.bundled import ADAPTER, packaged_model
-from minimix.engines.gguf import BLOCKS, Tensor, check_adapter, check_model, read_header
+from minimix.engines.gguf import BLOCKS, Tensor, read_header
+from minimix.engines.sound import check_adapter, check_model
 from minimix.errors import ModelError
 
 F16, Q4_0 = 1, 2
@@ -137,6 +138,30 @@ WRONG = {
     "an alignment": (
         gguf([value("general.alignment", U32_TYPE, pack("<I", 0))], ()),
         "expected a power of two as general.alignment, found 0",
+    ),
+}
+
+
+def model(name: str, kind: int, data: bytes) -> bytes:
+    """Return a model of no tensors with one figure, as an architecture named `a` has it."""
+    named = value("general.architecture", TEXT_TYPE, text("a"))
+    return gguf([named, value(name, kind, data)], ())
+
+
+ONE = pack("<IQ", TEXT_TYPE, 3)
+WRONG |= {
+    "no values": (gguf((), [tensor("x", (3, 0), F16, 0)]), "expected tensors with values"),
+    "integers": (gguf((), [tensor("x", (3,), 26, 0)]), "expected weights, found type 26 in 'x'"),
+    "layers": (model("a.block_count", U32_TYPE, pack("<I", 513)), "expected 1..512 as block_count"),
+    "no layers": (model("a.block_count", U32_TYPE, pack("<I", 0)), "as block_count, found 0"),
+    "heads": (
+        model("a.attention.head_count_kv", U32_TYPE, pack("<I", 2**31 + 2)),
+        "expected 0..32,768 as attention.head_count_kv, found 2147483650",
+    ),
+    "an epsilon": (model("a.norm_epsilon", 6, pack("<f", -1)), "expected 0..1 as 'a.norm_epsilon'"),
+    "one token twice": (
+        model("tokenizer.ggml.tokens", ARRAY_TYPE, ONE + text("a") + text("b") + text("a\0c")),
+        "expected a vocabulary, found b'a' 2 times in it",
     ),
 }
 

@@ -34,6 +34,52 @@ def test_a_line_cut_short_by_a_crash_costs_its_cohort_only(tmp_path):
     assert path.read_bytes() == whole
 
 
+ANSWER = '{"task": 0, "candidate": 0, "text": "a", "finish": "stop", "note": ""}'
+COHORT = f'{{"cohort": 0, "key": "", "answers": [{ANSWER}]}}\n'
+DEEP = "[" * 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.json", "[1]"),
+        ("run.json", "3"),
+        ("run.json", DEEP),
+        ("run.json", '{"settings": 3}'),
+        ("run.json", '{"engine": [1]}'),
+        ("run.json", "\xff"),
+        ("cohorts.jsonl", DEEP + "\n"),
+        ("cohorts.jsonl", '{"cohort": 1e999, "key": "", "answers": []}\n'),
+        ("cohorts.jsonl", '{"cohort": 0, "key": "", "answers": 3}\n'),
+        ("cohorts.jsonl", '{"cohort": 0, "key": "", "answers": [{"task": 0}]}\n'),
+        ("cohorts.jsonl", COHORT.replace('"key": "", ', "")),
+        ("cohorts.jsonl", COHORT.replace('"a"', "5")),
+        ("cohorts.jsonl", COHORT.replace("stop", "x")),
+    ],
+)
+def test_a_damaged_journal_says_so_in_one_line(tmp_path, name, text):
+    with open_journal(tmp_path / "out", restart=False) as journal:
+        journal.begin({"settings": {"seed": 42}})
+    (tmp_path / "out" / "journal" / name).write_text(text, encoding="latin-1")
+    with (
+        pytest.raises(OutputError, match=r"damaged \(.*\); start afresh with --restart") as caught,
+        open_journal(tmp_path / "out", restart=False),
+    ):
+        pass
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_setting_of_several_lines_is_named_on_one(tmp_path):
+    with open_journal(tmp_path / "out", restart=False) as journal:
+        journal.begin({"settings": {"x\x1cy": "a\nb"}})
+    with (
+        pytest.raises(OutputError, match=r"settings.x y: a b before, None now") as caught,
+        open_journal(tmp_path / "out", restart=False) as journal,
+    ):
+        journal.begin({"settings": {}})
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_changed_setting_is_named(tmp_path):
     run(tmp_path, near_rows())
     with pytest.raises(OutputError, match=r"seed: 42 before, 7 now.*--restart"):

@@ -1,9 +1,14 @@
 """Model text becomes a draft; each departure from what was asked is a named problem."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minimix.kinds import record
+from minimix.mixture.hub.rows import to_example
+from minimix.mixture.tasks import to_sources
 from minimix.parse import parse
 from minimix.records import KINDS, Task
 
@@ -61,6 +66,43 @@ def test_every_kind_has_its_form(kind, answer, prompt, response):
 @pytest.mark.parametrize("kind", ["mcq", "tfq", "cs"])
 def test_another_form_is_a_problem(kind):
     assert parse(Task(kind, ("x",)), "<answer>just words</answer>").problems
+
+
+LONG = 60_000
+ENDLESS = {
+    "lines": "<answer>x" + "\n" * LONG + "x",
+    "options": "<answer>Q: x" + "\nA) x\nB) x\nC) x" * 200 + "\nAnswer: A</answer>",
+    "labels": "<answer>C: x" + "\n S" * LONG,
+    "blanks": "<answer>Q: x\n" + " " * LONG + "x",
+    "tags": "<answer>" * LONG,
+}
+
+
+@pytest.mark.parametrize("text", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_of_one_thing_over_and_over_is_read_at_once(kind, text):
+    begun = time.process_time()
+    parse(Task(kind, ("x",)), text)
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    "text", ["<" + " " * LONG, "a" + " " * LONG + "b", "a" + "\n" * LONG + "b"]
+)
+def test_a_row_of_mixture_of_one_thing_over_and_over_is_read_at_once(text):
+    begun = time.process_time()
+    for kind in KINDS:
+        to_example(record("f", 1, {"input": text, "output": text, "cot": text}), kind)
+    to_sources(Task("qa", (text,)))
+    assert time.process_time() - begun < 3
+
+
+def test_options_must_come_in_their_order_before_the_last_verdict():
+    asked, options = "Q: 1+1?\nAnswer: none\n", "A) 1\nB) 2\nC) 3\nD) 4\n"
+    found = parse(Task("mcq", ("x",)), f"<answer>{asked}{options}Answer: B</answer>")
+    assert (found.response, found.problems) == ("B", ())
+    swapped = options.replace("C)", "E)")
+    assert parse(Task("mcq", ("x",)), f"<answer>{asked}{swapped}Answer: B</answer>").problems
 
 
 @given(st.sampled_from(KINDS), st.booleans(), st.text())

@@ -18,8 +18,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors"},
     {"extras", "records", "progress"},
-    {"checks"},
-    {"config", "disk", "threads"},
+    {"checks", "template"},
+    {"config", "disk", "kept", "threads"},
+    {"lines"},
     {"array"},
     {"addressed", "kinds", "prompt", "parse", "formats", "cells", "columns", "unnamed"},
     {"rows"},
@@ -96,6 +97,44 @@ def test_the_command_line_is_imported_within_150_ms_of_computing():
     )
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True) for _ in range(5)]
     assert statistics.median(float(run.stdout) for run in runs) < 0.150
+
+
+def calls(path: Path) -> list[tuple[str, dict[str, ast.expr]]]:
+    """Return the name behind the last dot of what is called in a module, with its keywords."""
+    found = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    named = [(call, call.func) for call in found if isinstance(call.func, ast.Attribute)]
+    return [
+        (func.attr, {word.arg or "**": word.value for word in call.keywords})
+        for call, func in named
+        if isinstance(func, ast.Attribute)
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_remote_code_is_trusted_and_weights_are_safetensors_or_gguf(path):
+    for name, words in calls(path):
+        if "trust_remote_code" in words:
+            assert ast.literal_eval(words["trust_remote_code"]) is False
+        if name == "from_pretrained" and "dtype" in words:  # weights, and not a tokenizer
+            assert words.keys() & {"use_safetensors", "gguf_file", "load_in_4bit"}
+        assert name not in {"load_state_dict_from_url", "torch_load", "unsafe_load", "full_load"}
+
+
+def test_pickle_is_read_from_ray_s_own_workers_alone():
+    found = {str(path.relative_to(PACKAGE)) for path in MODULES if "pickle" in imports(path)}
+    assert found == {"executors/ray.py"}
+    unpickling = {"joblib", "dill", "cloudpickle", "shelve"}
+    assert not [path for path in MODULES if imports(path) & unpickling]
+    every = [words for path in MODULES for _, words in calls(path)]
+    allowed = [words["allow_pickle"] for words in every if "allow_pickle" in words]
+    assert allowed
+    assert not any(map(ast.literal_eval, allowed))
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules that a module imports by their own names."""
+    tree = ast.walk(ast.parse(path.read_text()))
+    return {name.name for node in tree if isinstance(node, ast.Import) for name in node.names}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

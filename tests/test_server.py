@@ -119,6 +119,25 @@ def test_a_refusal_is_one_line_with_the_status_and_without_the_key():
     assert KEY not in f"{line} {engine!r} {engine.settings} {engine.name}"
 
 
+ODD = {
+    "another encoding": Say(400, body="no", headers={"Content-Type": "text/plain; charset=utf-16"}),
+    "an unknown encoding": Say(400, body="no", headers={"Content-Type": "text/plain; charset=x"}),
+}
+
+
+@pytest.mark.parametrize("said", ODD.values(), ids=ODD)
+def test_a_refusal_in_whatever_encoding_is_one_line(said):
+    with serving(lambda _: said) as fake:
+        assert "status 400: no" in refusal(fake.url)
+
+
+def test_an_answer_nested_without_end_is_no_answer(monkeypatch):
+    monkeypatch.setattr(places, "TRIES", 1)
+    with serving(lambda _: Say(body="[" * 10_000)) as fake:
+        (answer,) = ask(fake.url, "a")
+    assert (answer.finish, answer.note) == ("failed", "1 tries: a reply that is not JSON")
+
+
 def test_a_refusal_ends_the_waits_of_the_other_requests(monkeypatch):
     monkeypatch.setattr(places, "WAIT_S", 25.0)
     with serving(lambda asked: Say(401) if asked == "bad" else Say(500)) as fake:

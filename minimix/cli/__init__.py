@@ -50,7 +50,7 @@ class Group(click.Group):
             return super().invoke(ctx)
         except MinimixError as error:
             raise click.ClickException(" ".join(str(error).split())) from error
-        except (MemoryError, RuntimeError, ImportError) as error:
+        except BaseException as error:  # a panic in Rust is no Exception
             if not is_out_of_memory(error):
                 raise
             raise click.ClickException(

@@ -1,5 +1,6 @@
 """Engines: what generates, each one a `Generate`. `open_engine` picks by the settings."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,12 @@ from minimix.config import BUNDLED, EXTRACT, EngineConfig
 from minimix.disk import file_sha256
 from minimix.engines.bundled import ADAPTER, NAME, SHA256, fast_model
 from minimix.engines.extract import extractive
-from minimix.engines.gguf import check_adapter, check_model
 from minimix.engines.llama import Batcher
 from minimix.engines.machine import fitted, offloaded
 from minimix.engines.model import LlamaModel
 from minimix.engines.sampling import Sampling
 from minimix.engines.server import connect
+from minimix.engines.sound import check_adapter, check_model
 from minimix.engines.trial import tried
 from minimix.errors import ConfigError, ModelError, brief
 from minimix.extras import need
@@ -21,6 +22,7 @@ from minimix.files import HUB_ID
 from minimix.records import Engine
 
 SERVER_PARALLEL = 8
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def open_engine(
@@ -84,6 +86,7 @@ def open_engine(
             "context": context,
             "repack": model.repack,
             "adapter_sha256": adapter_sha256,
+            **({"revision": revision_of(path)} if revision_of(path) else {}),
         },
     )
 
@@ -103,25 +106,33 @@ def open_model(path: Path, *, adapter: Path | None = None, gpu_layers: int) -> L
 
 
 def find_model(name: str) -> Path:
-    """Return the GGUF file at a path, or of a hub repository `owner/repo[:file]`.
+    """Return the GGUF file at a path, or of a hub repository `owner/repo[@revision][:file]`.
 
     Raises ModelError where there is none, or several and none is named.
     """
     path = Path(name)
-    if path.exists() or not HUB_ID.fullmatch(name) or (name.endswith(".gguf") and ":" not in name):
+    named = HUB_ID.fullmatch(name)
+    if path.exists() or not named or (name.endswith(".gguf") and ":" not in name):
         if path.is_file():
             return path
         raise ModelError(f"{name}: expected a GGUF file or owner/repo[:file], found none there")
     hub: Any = need("huggingface_hub")
-    repo, _, file = name.partition(":")
+    repo, revision, file = named.groups()
     try:
-        file = file or _only_gguf(repo, hub.list_repo_files(repo))
-        return Path(hub.hf_hub_download(repo, file))
+        file = file or _only_gguf(repo, hub.list_repo_files(repo, revision=revision))
+        return Path(hub.hf_hub_download(repo, file, revision=revision))
     except (OSError, ValueError, need("httpx").HTTPError) as error:
         reason = brief(error)
         raise ModelError(
             f"{name}: not a file, and not to be had from the hub ({reason})"
         ) from error
+
+
+def revision_of(path: Path) -> str:
+    """Return the commit that a file was fetched of from the hub, "" for one from elsewhere."""
+    where = path.parts
+    fetched = "snapshots" in where and where[where.index("snapshots") + 1]
+    return fetched if fetched and COMMIT.fullmatch(fetched) else ""
 
 
 def _only_gguf(repo: str, files: list[str]) -> str:

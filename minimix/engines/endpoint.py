@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minimix.addressed import CONTROL
+from minimix.disk import parse_json
 from minimix.engines.forms import UNREADABLE, Forms
 from minimix.engines.received import received
 from minimix.errors import ModelError, brief
@@ -98,9 +99,9 @@ class Endpoint:
         found = f"status {response.status_code}"
         try:
             if response.status_code == 200:
-                names = [str(model["id"]) for model in response.json()["data"]]
+                names = [str(model["id"]) for model in parse_json(response.content)["data"]]
                 return [names[0], *names[1:]]
-        except (ValueError, LookupError, TypeError, RecursionError):
+        except (ValueError, LookupError, TypeError):
             found = "a reply of another form"
         raise ModelError(
             f"{self.address}: expected a list of models, found {found}; "
@@ -150,10 +151,10 @@ def _headers() -> dict[str, str]:
 def _read(response: Any) -> Reply:
     """Return the answer in a reply with status 200."""
     try:
-        choice = response.json()["choices"][0]
+        choice = parse_json(response.content)["choices"][0]
         text = choice["message"]["content"]
         length = choice.get("finish_reason") == "length"
-    except (ValueError, RecursionError):
+    except ValueError:
         return Reply(problem="a reply that is not JSON")
     except (LookupError, TypeError, AttributeError):
         return Reply(problem="a reply without choices")
@@ -167,7 +168,8 @@ def _said(response: Any) -> str:
     key = os.environ.get(KEY, "").strip()
     if response.is_redirect:
         return f"it redirects to {response.headers.get('location', 'nowhere')[:200]}"
-    text = response.text.replace(key, "...") if key else response.text
+    text = response.text
+    text = text.replace(key, "...") if key else text
     return " ".join(text.split())[:200]
 
 

@@ -34,8 +34,6 @@ LAYOUTS = {
 }  # fmt: skip
 """How a number of each type is laid out."""
 TEXT, ARRAY = 8, 9
-OTHERS = {"adapter": "a LoRA", "mmproj": "a projector", "imatrix": "an importance matrix"}
-"""What `general.type` calls a file that is no model."""
 BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
     9: (32, 36), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
@@ -61,38 +59,16 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A file's version, its values but for arrays and long texts, and where its tensors lie."""
+    """A file's version, its values but for arrays and long texts, and where its tensors lie.
+
+    `texts` are the arrays of text, by name: the byte at which one begins, and how many it has.
+    """
 
     version: int
     values: Mapping[str, Value]
     tensors: tuple[Tensor, ...]
     start: int
-
-
-def check_model(path: Path) -> Header:
-    """Return the header of the model at `path`.
-
-    Raises ModelError for a file that is no whole GGUF, or that is a LoRA or another part.
-    """
-    header = read_header(path)
-    kind = header.values.get("general.type")
-    if isinstance(kind, str) and kind in OTHERS:
-        remedy = "; give it with --adapter, and its base with --model" if kind == "adapter" else ""
-        raise ModelError(f"{path}: expected a model, found {OTHERS[kind]}{remedy}")
-    return header
-
-
-def check_adapter(path: Path) -> Header:
-    """Return the header of the LoRA at `path`.
-
-    Raises ModelError for a file that is no whole GGUF, or no LoRA.
-    """
-    header = read_header(path)
-    kind = header.values.get("general.type", "model")
-    if kind != "adapter":
-        found = OTHERS.get(str(kind), "a model")
-        raise ModelError(f"{path}: expected a LoRA, found {found}; a model goes with --model")
-    return header
+    texts: Mapping[str, tuple[int, int]]
 
 
 def read_header(path: Path) -> Header:
@@ -108,6 +84,19 @@ def read_header(path: Path) -> Header:
                 return _Reader(path, data).header()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def texts_of(path: Path, place: tuple[int, int] | None) -> list[bytes]:
+    """Return an array of text that the header has at `place`; none for None."""
+    found: list[bytes] = []
+    at, count = place or (0, 0)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        length = U64.unpack_from
+        for _ in range(count):
+            start = at + LEAST_TEXT
+            at = start + length(data, at)[0]
+            found.append(data[start:at])
+    return found
 
 
 def _check_start(path: Path, head: bytes) -> None:
@@ -130,6 +119,7 @@ class _Reader:
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self.path, self.data, self.end = path, data, len(data)
         self.at, self.texts = 4, 0
+        self.found: dict[str, tuple[int, int]] = {}
 
     def header(self) -> Header:
         version = self._whole(U32)
@@ -142,14 +132,14 @@ class _Reader:
         start = -(-self.at // alignment) * alignment
         for tensor in found:
             self._check_data(tensor, start, alignment)
-        return Header(version, values, found, start)
+        return Header(version, values, found, start, self.found)
 
     def _values(self, count: int) -> dict[str, Value]:
         kept: dict[str, Value] = {}
         for _ in range(count):
             name, kind = self._name(), self._whole(U32)
             if kind == ARRAY:
-                self._pass_array()
+                self._pass_array(name)
             elif kind == TEXT:
                 text = self._text()
                 if text is not None:
@@ -158,7 +148,7 @@ class _Reader:
                 kept[name] = self._number(self._layout(kind))
         return kept
 
-    def _pass_array(self) -> None:
+    def _pass_array(self, name: str) -> None:
         kind = self._whole(U32)
         if kind != TEXT:
             size = self._layout(kind).size
@@ -166,6 +156,7 @@ class _Reader:
             return
         count = self._count("texts", LEAST_TEXT, MOST_TEXTS - self.texts)
         self.texts += count
+        self.found[name] = (self.at, count)
         at, last, data, length = self.at, self.end - LEAST_TEXT, self.data, U64.unpack_from
         for _ in range(count):  # a vocabulary: the one place where speed counts
             if at > last:
@@ -178,6 +169,8 @@ class _Reader:
         if count > MOST_DIMS:
             raise self._wrong(f"at most {MOST_DIMS} dimensions of a tensor", f"{count:,}")
         dims = tuple(self._whole(U64) for _ in range(count))
+        if not all(dims):  # llama.cpp divides by them
+            raise self._wrong("tensors with values", f"{name[:40]!a} without")
         return Tensor(name, dims, self._whole(U32), self._whole(U64))
 
     def _check_data(self, tensor: Tensor, start: int, alignment: int) -> None:

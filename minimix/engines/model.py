@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from minimix.engines.gguf import check_adapter, check_model
+from minimix.engines.sound import check_adapter, check_model
 from minimix.errors import ModelError
 from minimix.extras import need
 from minimix.prompt import token_ids
@@ -107,7 +107,7 @@ class LlamaModel:
         found = self.c.llama_model_chat_template(self.pointer, None)
         if not found:
             raise ModelError(f"{self.path}: has no chat template; use an instruct model's GGUF")
-        return str(found.decode("utf-8"))
+        return _decoded(found)
 
     def prompt_ids(self, messages: Messages) -> list[int]:
         """Return the token ids of a chat up to where the model speaks."""
@@ -158,7 +158,11 @@ class LlamaModel:
 
     def _text(self, which: Any) -> str:
         token = which(self.vocab)
-        return "" if token < 0 else str(self.c.llama_vocab_get_text(self.vocab, token).decode())
+        return "" if token < 0 else _decoded(self.c.llama_vocab_get_text(self.vocab, token))
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def hush(c: Any) -> None:

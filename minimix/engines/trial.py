@@ -15,6 +15,7 @@ from pathlib import Path
 
 from minimix.disk import write_bytes
 from minimix.engines.bundled import cache_folder
+from minimix.engines.gguf import read_header
 from minimix.errors import MinimixError, ModelError
 from minimix.extras import need
 
@@ -46,7 +47,7 @@ def tried(path: Path, *, gpu_layers: int) -> Trial:
 
 def _remembered(path: Path, repack: bool, gpu_layers: int) -> dict[str, float | None] | None:  # noqa: FBT001
     """Return the seconds that a trial took, for this model, machine and build; None: it failed."""
-    key = f"{path.resolve()}\0{path.stat().st_size}\0{repack}\0{gpu_layers}\0{_machine()}"
+    key = f"{_identity(path)}\0{repack}\0{gpu_layers}\0{_machine()}"
     mark = cache_folder() / "trials" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
     with contextlib.suppress(OSError, ValueError):
         known: dict[str, float | None] = json.loads(mark.read_text("ascii"))
@@ -79,6 +80,13 @@ def _refusal(stderr: bytes) -> None:
     _, refused, reason = lines[-1].partition(f"{ModelError.__module__}.{ModelError.__name__}: ")
     if refused:
         raise ModelError(reason)
+
+
+def _identity(path: Path) -> str:
+    """Return what tells a model from another at the same place: its size, and all its header."""
+    with path.open("rb") as file:
+        head = hashlib.sha256(file.read(read_header(path).start))
+    return f"{path.resolve()}\0{path.stat().st_size}\0{head.hexdigest()}"
 
 
 def _machine() -> str:

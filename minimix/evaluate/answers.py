@@ -16,12 +16,13 @@ from typing import Any
 
 from minimix import prompt
 from minimix.config import DistillConfig, EngineConfig
-from minimix.disk import record_sha256, unwritable
+from minimix.disk import parse_json, record_sha256, unwritable
 from minimix.engines.bundled import cache_folder
 from minimix.engines.sampling import top_k
 from minimix.errors import ModelError
 from minimix.evaluate.scores import UNWRITTEN
 from minimix.grammar import grammar
+from minimix.kept import answer_of
 from minimix.progress import Progress, silent
 from minimix.prompt import to_messages, tokens_of
 from minimix.records import KINDS, Answer, Engine, Messages, Task
@@ -91,7 +92,7 @@ def write(
         seconds += line["seconds"]
         cpu_seconds += line["cpu_seconds"]
         tokens += line["tokens"] or 0
-        given = [Answer(**one) for one in line["answers"]]
+        given = line["answers"]
         for position in range(len(own)):
             mine = tuple(one for one in given if one.task == position)
             answers.append(mine or (Answer(position, 0, "", "failed", "the engine gave none"),))
@@ -155,11 +156,10 @@ def _write(
         "seconds": round(seconds, 3),
         "cpu_seconds": round(cpu_seconds, 3),
         "tokens": tokens,
-        "answers": [asdict(answer) for answer in answers],
     }
     if memory:
-        _append(memory, line)
-    return line
+        _append(memory, {**line, "answers": [asdict(answer) for answer in answers]})
+    return {**line, "answers": answers}
 
 
 def _rate(tokens: int | None, seconds: float) -> float | None:
@@ -178,12 +178,15 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path | None) -> dict[str, dict[str, Any]]:
-    """Return the cohorts on disk by their keys; a line that a crash cut short is written anew."""
+    """Return the cohorts on disk by their keys; a line cut short or damaged is written anew."""
     known = {}
     for raw in path.read_bytes().split(b"\n") if path and path.exists() else ():
         try:
-            line = json.loads(raw)
-        except ValueError:
+            line = parse_json(raw)
+            spent = [line["seconds"], line["cpu_seconds"], line["tokens"] or 0]
+            if not all(isinstance(one, int | float) for one in spent):
+                continue
+            known[str(line["cohort"])] = {**line, "answers": [*map(answer_of, line["answers"])]}
+        except (ValueError, KeyError, TypeError):
             continue
-        known[line["cohort"]] = line
     return known

@@ -13,7 +13,7 @@ from minimix.files import read_records
 from minimix.parse import parse
 from minimix.records import KINDS, Place, Sample, Task
 
-SEVERAL = re.compile(r"\n\s*\n(?=Q(?:uestion)?:)", re.IGNORECASE)
+SEVERAL = re.compile(r"\n[^\S\n]*\n(?=Q(?:uestion)?:)", re.IGNORECASE)
 """Between two question-answer pairs in one text."""
 TRAIN, HELD_OUT = "train.jsonl", "held_out.jsonl"
 """The two files of a folder of tasks."""

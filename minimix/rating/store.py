@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minimix.disk import read_arrays, write_bytes
+from minimix.disk import parse_json, read_arrays, write_bytes
 from minimix.errors import DataError, brief
 from minimix.rating.agreement import Agreement, read_agreement
 from minimix.rating.features import PAIRS
@@ -24,7 +24,7 @@ FORM = 1
 INT8 = 127
 BAGS = 4
 MOST_BYTES = 2**28
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 """What arrays that are no rater's may raise."""
 
 Model = Learnt | Library
@@ -75,7 +75,7 @@ def load(path: Path) -> Stored:
     """
     try:
         arrays = read_arrays(path, most_bytes=MOST_BYTES)
-        meta = json.loads(str(arrays.pop("meta")))
+        meta = parse_json(str(arrays.pop("meta")))
         if meta["form"] != FORM:
             raise DataError(f"form {meta['form']}, expected {FORM}: fit it anew")
         models = {kind: _model(_of(arrays, kind)) for kind in KINDS if _of(arrays, kind)}

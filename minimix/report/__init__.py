@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minimix.disk import atomic
+from minimix.disk import atomic, parse_json
 from minimix.errors import DataError, brief
 from minimix.extras import need
 from minimix.report.charts import Flow, bars, flow, points
@@ -36,7 +36,7 @@ def remake(folder: Path) -> Path:
     Raises DataError where there is none, or one of another version.
     """
     try:
-        data = json.loads((folder / DATA).read_text(encoding="utf-8"))
+        data = parse_json((folder / DATA).read_text(encoding="utf-8"))
         version = data["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

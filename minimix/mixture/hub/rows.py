@@ -32,12 +32,14 @@ ASKS: Mapping[Kind, re.Pattern[str]] = {
     "para": re.compile(r"paragraph", re.IGNORECASE),
 }
 """How the instructions of each kind can be told; a multiple-choice question is a question, too."""
-TAG = re.compile(r"<\s*(/?)\s*(answer|think)\s*>", re.IGNORECASE)
+TAG = re.compile(r"<\s*+(/?)\s*+(answer|think)\s*+>", re.IGNORECASE)
+BLANKS = r"(?<![^\S\n])[^\S\n]++"
+"""All of them at once: from each in turn, a line of nothing else would take hours."""
 SHARED_LINE: Mapping[Kind, tuple[re.Pattern[str], int]] = {
-    "qa": (re.compile(r"[^\S\n]+(?=A:)"), 1),
-    "mcq": (re.compile(r"[^\S\n]+(?=[A-D]\) |Answer:)"), 0),
-    "tfq": (re.compile(r"[^\S\n]+(?=Answer:)"), 1),
-    "cs": (re.compile(r"[^\S\n]+(?=S:)"), 1),
+    "qa": (re.compile(rf"{BLANKS}(?=A:)"), 1),
+    "mcq": (re.compile(rf"{BLANKS}(?=[A-D]\) |Answer:)"), 0),
+    "tfq": (re.compile(rf"{BLANKS}(?=Answer:)"), 1),
+    "cs": (re.compile(rf"{BLANKS}(?=S:)"), 1),
 }
 """What stands before a label that begins no line, and how many of them may (0: all)."""
 NO_KIND, NO_INPUT, NO_OUTPUT = "no kind", "no input", "no output"

@@ -4,14 +4,13 @@ A server's answers are kept one by one as they come. What runs beside a sequence
 last bits of a model that runs here, so its answers are kept by whole cohorts of fixed tasks.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-from minimix.disk import append_jsonl, record_sha256
+from minimix.disk import append_jsonl, parse_json, record_sha256
 from minimix.errors import ModelError
+from minimix.kept import answer_of
 from minimix.records import Answer, Engine, Messages
 
 COHORT = 16
@@ -75,12 +74,12 @@ class Memory:
 
 
 def _read(path: Path) -> dict[str, Answer]:
-    """Return the answers on disk by their keys; a line that a crash cut short is none."""
+    """Return the answers on disk by their keys; a line that was cut short or damaged is none."""
     known = {}
     for raw in path.read_bytes().split(b"\n") if path.exists() else ():
         try:
-            row: Mapping[str, Any] = json.loads(raw)
-        except ValueError:
+            row = parse_json(raw)
+            known[str(row["asked"])] = answer_of(row["answer"])
+        except (ValueError, KeyError, TypeError):
             continue
-        known[row["asked"]] = Answer(**row["answer"])
     return known

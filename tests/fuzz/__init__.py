@@ -1,0 +1,1 @@
+"""What enters minimix, fuzzed: by `python -m tests.fuzz`, and for seconds in every test run."""
