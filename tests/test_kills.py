@@ -32,7 +32,11 @@ TIMED = ("report.html", "report.json")
 COHORTS = Path("journal") / "cohorts.jsonl"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 MEMORY = None
-"""No more memory: some libraries, and the C library itself (127), end the process then."""
+"""No more memory: some libraries, and the C library itself (127), end the process then.
+
+How a library ends or what it prints is its own; that nothing is lost, and the next run goes on, is
+held as for any other end. tests/test_cli.py holds the one line where Python still runs.
+"""
 EVER = 2**31
 HEADROOM = 1 << 22
 STATUS: dict[signal.Signals | None, set[int]] = {
@@ -163,7 +167,10 @@ def kill(forks: Forks, base: Path, whole: Whole, times: int) -> None:
         killed += 1
         seen[where(folder / OUTPUT)] += 1
         seen[f"{how.name if how else 'no memory'}, status {ended.status}"] += 1
-        assert "Traceback" not in ended.err, (seed, killed, ended.err)
+        if how is MEMORY:
+            seen["no memory, a traceback"] += "Traceback" in ended.err
+        else:
+            assert "Traceback" not in ended.err, (seed, killed, ended.err)
         assert ended.status in STATUS[how], (seed, killed, how, ended)
         check_goes_on(forks, folder, whole)
     LOG.info("seed %d: %s", seed, dict(seen))
