@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -169,7 +170,9 @@ def test_a_server_that_asks_for_time_gets_no_request_before():
 def test_a_server_given_up_is_left_alone_and_taken_back_when_one_request_has_shown_it_lives(
     monkeypatch,
 ):
-    monkeypatch.setattr(places, "REST_S", 0.5)
+    later = 0.0
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later)
+    monkeypatch.setattr(places, "time", clock)
     up = threading.Event()
 
     def returning(text: str) -> Say:
@@ -182,11 +185,11 @@ def test_a_server_given_up_is_left_alone_and_taken_back_when_one_request_has_sho
         assert before >= places.GIVE_UP
         assert whole(list(engine.generate(chats(*TEXTS))))
         assert len(one.bodies) == before
-        time.sleep(0.6)
+        later += places.REST_S
         assert whole(list(engine.generate(chats(*TEXTS))))
         assert len(one.bodies) == before + 1
         up.set()
-        time.sleep(1.1)
+        later += 2 * places.REST_S
         assert whole(list(engine.generate(chats(*TEXTS))))
         assert len(one.bodies) > before + 2
 
