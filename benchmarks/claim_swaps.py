@@ -1,16 +1,17 @@
-"""What holds a mix back: students of the mix with one of its parts swapped for an ideal one.
+"""What holds a mix back: students of the mix with one of its parts swapped for another.
 
-    python benchmarks/claim_swaps.py FOLDER [--work WORK] [--seeds N]
+    python benchmarks/claim_swaps.py FOLDER [--work WORK] [--seeds N] [--swaps NAME,...]
 
 FOLDER is that of `benchmarks/claim.py`, which must have finished in WORK: its pool, fusions,
 held-out rows and students are used again. Every swap trains one student for each seed on as many
 tokens as the mix did:
 
 - steps: random rows, in as many steps as the mix took (rows are short, so they had taken more);
-- even: the originals are the best of each fifth of the pool by the length of the answer, in turn;
-- sources: in place of each fusion the best rated of the rows that it was made of;
+- by_length, by_rating: high originals, the best of each length in turn, or the best of all;
+- neutral: originals in the order of the learnt rater's length-neutral ratings;
+- ratings: originals in the order of gpt-4o-mini's ratings, the rater's teacher;
 - random_originals: originals drawn from the whole pool, without a rater;
-- ratings: originals in the order of gpt-4o-mini's ratings, the rater's teacher.
+- sources: in place of each fusion the best rated of the rows that it was made of.
 
 Students are kept, so a benchmark that is stopped goes on. Progress goes to stderr, one JSON object
 is the last line of stdout.
@@ -29,7 +30,8 @@ from claim import BUDGET, FIELDS, FIFTHS, RATERS, SEEDS, STUDENT, read
 from outcome import end, rounded
 
 from minimix.arrow import Distilled
-from minimix.compare.arms import DRAW, arms, mixed
+from minimix.compare import verdict
+from minimix.compare.arms import arms, mixed
 from minimix.compare.held_out import HELD
 from minimix.compare.students import (
     Student,
@@ -39,31 +41,24 @@ from minimix.compare.students import (
     open_tokenizer,
     study,
 )
-from minimix.compare.verdict import apart, average, by_length
-from minimix.config import DistillConfig
+from minimix.config import HIGH, DistillConfig
 from minimix.engines.bundled import cache_folder
 from minimix.pool import Pool
+from minimix.rating import open_rater
 from minimix.records import Sample
 from minimix.run import distill_file, load_pool
+from minimix.select import by_length
 from minimix.spool import subset
 from minimix.train.settings import SftConfig, with_settings
 
-SWAPS = ("steps", "even", "sources", "random_originals", "ratings")
+SWAPS = ("steps", "by_length", "by_rating", "neutral", "ratings", "random_originals", "sources")
 RIVALS = ("random", "mixed_5_5")
-GOOD = 4
 
 
 def finished(work: Path) -> tuple[Distilled, Pool]:
     """Return the run of `claim.py`, whose fusions are all in its final set."""
     config = DistillConfig().with_settings({"budget": BUDGET, "mix": 1.0})
     return distill_file(str(work / "pool.jsonl"), config, output=work / "distilled")
-
-
-def fifths(samples: Sequence[Sample]) -> np.ndarray:
-    """Return 0..4 for each sample: the fifth that its answer is in by its length in words."""
-    lengths = np.array([len(sample.response.split()) for sample in samples])
-    edges = np.quantile(lengths, np.linspace(0, 1, FIFTHS + 1)[1:-1])
-    return np.searchsorted(edges, lengths, side="right")
 
 
 def known(rows: Sequence[dict[str, Any]], samples: Sequence[Sample]) -> np.ndarray:
@@ -84,47 +79,48 @@ def swapped(
 ) -> dict[str, Sequence[Sample]]:
     """Return the set of each swap, its first rows first."""
     sets, prepared = arms(result, pool, seed=seed), result.prepared
-    rng = np.random.default_rng([seed, DRAW + 1])
-    chance, ratings = rng.random(len(prepared.samples)), np.asarray(prepared.ratings)
-    own = fifths(prepared.samples)
-    place = np.empty(len(own), dtype=int)
-    for fifth in range(FIFTHS):
-        inside = np.flatnonzero(own == fifth)
-        place[inside[np.lexsort((chance[inside], -ratings[inside]))]] = np.arange(len(inside))
-    even = subset(prepared.samples, np.lexsort((chance, place)).tolist())
-    taught = np.lexsort((chance, -known(rows, prepared.samples)))
-    made = sets["distilled"]
-    sources = {
-        entry.sample.id: prepared.samples[max(_rows(result, entry), key=lambda row: ratings[row])]
+    samples, made = prepared.samples, sets["distilled"]
+    ratings, rarity = np.asarray(prepared.ratings), np.asarray(prepared.rarity)
+    high, every = np.array(sorted(prepared.high)), np.arange(len(samples))
+    lengths = np.array([len(sample.response) for sample in samples])
+    neutral = open_rater(length_neutral=True).rate(samples)
+    orders = {
+        "by_length": by_length(high, lengths, ratings, rarity),
+        "by_rating": high[np.lexsort((-rarity[high], -ratings[high]))],
+        "neutral": every[np.lexsort((-rarity, -neutral))],
+        "ratings": every[np.lexsort((-rarity, -known(rows, samples)))],
+    }
+    best = {
+        entry.sample.id: samples[max(_rows(result, entry), key=lambda row: ratings[row])]
         for entry in result.entries
         if entry.fusion
     }
-    high = sets["mixed_5_5"][::2]
+    originals = sets["mixed_5_5"][::2]
     return {
         "steps": sets["random"],
-        "even": list(mixed(even, made, 5)),
-        "sources": list(mixed(high, [sources[one.id] for one in made], 5)),
+        **{name: list(mixed(subset(samples, order), made, 5)) for name, order in orders.items()},
         "random_originals": list(mixed(sets["random"], made, 5)),
-        "ratings": list(mixed(subset(prepared.samples, taught.tolist()), made, 5)),
+        "sources": list(mixed(originals, [best[one.id] for one in made], 5)),
     }
 
 
-def _rows(result: Distilled, entry: Any) -> Sequence[int]:
-    return result.written.clusters[entry.fusion.cluster].rows
+def _rows(result: Distilled, entry: Any) -> tuple[int, ...]:
+    rows: tuple[int, ...] = result.written.clusters[entry.fusion.cluster].rows
+    return rows
 
 
 def shares(rows: Sequence[dict[str, Any]], result: Distilled) -> dict[str, list[float]]:
     """Return what share of each fifth by the answer's length the raters and ours call good."""
-    lengths = np.array([len(row["output"].split()) for row in rows])
+    lengths = [len(row["output"]) for row in rows]
+    found = {name: _shares(lengths, [row[name] for row in rows]) for name in RATERS}
+    own = [len(sample.response) for sample in result.prepared.samples]
+    return {**found, "minimix": _shares(own, result.prepared.ratings.tolist())}
+
+
+def _shares(lengths: Sequence[int], ratings: Sequence[float]) -> list[float]:
     edges = np.quantile(lengths, np.linspace(0, 1, FIFTHS + 1)[1:-1])
-    inside = np.searchsorted(edges, lengths, side="right")
-    mine = fifths(result.prepared.samples)
-    given = {name: (inside, np.array([row[name] for row in rows])) for name in RATERS}
-    given["minimix"] = (mine, np.asarray(result.prepared.ratings))
-    return {
-        name: [round(float((ratings[own == one] >= GOOD).mean()), 3) for one in range(FIFTHS)]
-        for name, (own, ratings) in given.items()
-    }
+    own, good = np.searchsorted(edges, lengths, side="right"), np.asarray(ratings) >= HIGH
+    return [round(float(good[own == fifth].mean()), 3) for fifth in range(FIFTHS)]
 
 
 def earlier(work: Path, arm: str, seed: int) -> Mapping[str, Any]:
@@ -140,7 +136,9 @@ def main() -> None:
     options.add_argument("folder", type=Path)
     options.add_argument("--work", type=Path, default=cache_folder() / "claim" / "learnt")
     options.add_argument("--seeds", type=int, default=SEEDS)
+    options.add_argument("--swaps", default=",".join(SWAPS))
     given = options.parse_args()
+    names = given.swaps.split(",")
     work = given.work / "compared"
     rows = read(given.folder)
     result, pool = finished(work)
@@ -148,7 +146,7 @@ def main() -> None:
     encode = encoder(open_tokenizer(config.base))
     samples = load_pool(str(work / HELD), DistillConfig()).samples
     held = beginning(samples, encode, rows=len(samples), max_length=config.max_length)
-    students: dict[str, list[Student]] = {name: [] for name in SWAPS}
+    students: dict[str, list[Student]] = {name: [] for name in names}
     for number in range(given.seeds):
         seed = config.seed + number
         sets = swapped(result, pool, rows, seed=seed)
@@ -160,7 +158,7 @@ def main() -> None:
         )
         tokens = sum(map(len, mix))
         steps = round(config.num_train_epochs * len(mix) / config.per_step)
-        for name in SWAPS:
+        for name in names:
             taken = beginning(sets[name], encode, tokens=tokens, max_length=config.max_length)
             own = replace(config, seed=seed, max_steps=_steps(taken, config, tokens))
             if name == "steps":
@@ -186,21 +184,22 @@ def table(
     work: Path, students: Mapping[str, Sequence[Student]], held: Sequence[Any], first: int
 ) -> dict[str, Any]:
     """Return what every swap's students lose, and how that differs from random and the mix."""
-    thirds = by_length([len(one.answer) for one in held])
+    thirds = verdict.by_length([len(one.answer) for one in held])
     found: dict[str, Any] = {}
     for name, own in students.items():
         losses = np.array([one.losses for one in own])
         found[name] = {
             "rows": np.mean([one.rows for one in own]),
             "steps": np.mean([one.steps for one in own]),
-            "loss": rounded(asdict(average(losses, seed=0))),
+            "loss": rounded(asdict(verdict.average(losses, seed=0))),
             "by_answer_length": rounded(
                 {third: float(losses[:, at].mean()) for third, at in thirds.items()}
             ),
         }
         for rival in RIVALS:
             theirs = [earlier(work, rival, first + number)["losses"] for number in range(len(own))]
-            found[name][f"minus {rival}"] = rounded(asdict(apart(losses, np.array(theirs), seed=0)))
+            difference = verdict.apart(losses, np.array(theirs), seed=0)
+            found[name][f"minus {rival}"] = rounded(asdict(difference))
     return {"seeds": len(own), "held_out": len(held), "swaps": found}
 
 

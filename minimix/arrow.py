@@ -25,7 +25,6 @@ from minimix.records import (
     Origin,
     Sample,
     Stage,
-    Vectors,
 )  # fmt: skip
 from minimix.select import Selection, select
 from minimix.spool import subset
@@ -164,26 +163,13 @@ def choose(
         for row, fusion in enumerate(written.fusions, len(prepared.samples))
         if fusion.sample.sources not in gone
     ]
-    high = _foremost(clean(prepared.high), prepared.ratings, rare, prepared.budget)
     return select(
-        [entry(row, "original") for row in high],
+        [entry(row, "original") for row in clean(prepared.high)[: prepared.budget]],
         fusions,
         [entry(row, "best_source") for row in stand_ins],
         budget=prepared.budget,
         wanted=prepared.wanted,
     )
-
-
-def _foremost(rows: Sequence[int], ratings: Vectors, rare: Vectors, budget: int) -> Sequence[int]:
-    """Return the rows among which the best `budget` by (rating, rarity) are: ties at the end too.
-
-    Text of the others would come into memory for nothing.
-    """
-    if budget >= len(rows):
-        return rows
-    marks = [(float(ratings[row]), float(rare[row])) for row in rows]
-    least = sorted(marks, reverse=True)[max(1, budget) - 1]
-    return [row for row, mark in zip(rows, marks, strict=True) if mark >= least]
 
 
 def _unused(

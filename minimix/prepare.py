@@ -15,6 +15,7 @@ from minimix.pool import Pool
 from minimix.prompt import part_text
 from minimix.rarity import rarity, scaled
 from minimix.records import Cluster, Dropped, Embed, Rate, Sample, Task, Vectors
+from minimix.select import by_length
 from minimix.spool import Texts, subset
 
 
@@ -25,7 +26,8 @@ class Prepared:
     `samples`, `embeddings` (n, d), `ratings`, `rated` and `rarity` (n,) go row for row; `ratings`
     are the data's own where it has them, `rated` the rater's for every row: a fusion is measured
     with the same instrument as its sources. `rarity` is a distance, as `minimix.rarity` has it.
-    `outlook` is of `clusters` as they were found; `budget` is rows of the final set, `wanted`
+    `high` lists rows the way the final set takes them, `minimix.select.by_length`. `outlook` is of
+    `clusters` as they were found; `budget` is rows of the final set, `wanted`
     fusions among them.
     """
 
@@ -78,7 +80,8 @@ def prepare(pool: Pool, *, config: DistillConfig, embed: Embed, rate: Rate) -> P
     )
     samples, embeddings = subset(samples, kept), take(embeddings, kept)
     rated = rate(samples)
-    ratings = _own_or(rated, samples)
+    own, lengths = _told(samples)
+    ratings = np.where(np.isnan(own), rated, own)
     usable = ~np.isnan(rated) | (ratings >= HIGH)  # a low one that the rater cannot rate is no use
     unrated = [
         Dropped(sample.place, "rate", "the rater gave it no rating")
@@ -89,7 +92,7 @@ def prepare(pool: Pool, *, config: DistillConfig, embed: Embed, rate: Rate) -> P
         raise DataError(f"the rater rates none of these samples (kinds: {kinds}); give another")
     samples = subset(samples, np.flatnonzero(usable))
     embeddings, ratings, rated = embeddings[usable], ratings[usable], rated[usable]
-    low = np.flatnonzero(ratings < HIGH)
+    low, high = np.flatnonzero(ratings < HIGH), np.flatnonzero(ratings >= HIGH)
     floor, clusters = _clusters(samples, embeddings, low.tolist(), config)
     rare = rarity(embeddings, seed=config.seed)
     budget = budget_rows(config.budget, len(pool.samples))
@@ -99,20 +102,25 @@ def prepare(pool: Pool, *, config: DistillConfig, embed: Embed, rate: Rate) -> P
         ratings=ratings,
         rated=rated,
         rarity=rare,
-        high=tuple(np.flatnonzero(ratings >= HIGH).tolist()),
+        high=tuple(by_length(high, lengths[usable], ratings, rare).tolist()),
         clusters=tuple(clusters),
         outlook=outlook(clusters, samples, rarity=scaled(rare), ratings=ratings),
         floor=floor,
         budget=budget,
-        wanted=_wanted(budget, int((ratings >= HIGH).sum()), config.mix),
+        wanted=_wanted(budget, len(high), config.mix),
         dropped=(*copies, *near, *unrated),
     )
 
 
-def _own_or(rated: Vectors, samples: Sequence[Sample]) -> Vectors:
-    """Return the data's own rating of each sample where there is one, else the rater's."""
-    own = np.array([np.nan if s.rating is None else s.rating for s in samples], dtype=np.float32)
-    return np.where(np.isnan(own), rated, own)
+def _told(samples: Sequence[Sample]) -> tuple[Vectors, np.ndarray]:
+    """Return of each sample the rating in the data, NaN without, and its response's characters."""
+    own = np.full(len(samples), np.nan, dtype=np.float32)
+    lengths = np.zeros(len(samples), dtype=np.int64)
+    for row, sample in enumerate(samples):
+        lengths[row] = len(sample.response)
+        if sample.rating is not None:
+            own[row] = sample.rating
+    return own, lengths
 
 
 def _wanted(budget: int, high: int, mix: float) -> int:

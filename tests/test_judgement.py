@@ -11,7 +11,7 @@ from minimix.audit import audit, distinct_trigrams
 from minimix.judge import Candidate, choose, harm, merit, style
 from minimix.records import Audit, Draft, Entry, Place, Reward, Sample
 from minimix.reward import form, grade, quality
-from minimix.select import select
+from minimix.select import by_length, select
 
 SOURCES = [
     Sample("Who were the Sumerians?", "The Sumerians lived in Iraq.", (Place("f", 1, 0, ""),)),
@@ -261,11 +261,26 @@ def names(selection) -> list[str]:
     return [one.sample.instruction for one in selection.entries]
 
 
-ORIGINALS = [entry("original", 4.1, 0.1, "o1"), entry("original", 4.5, 0.1, "o2"),
-             entry("original", 4.1, 0.9, "o3")]  # fmt: skip
+ORIGINALS = [entry("original", 4.5, 0.1, "o2"), entry("original", 4.1, 0.9, "o3"),
+             entry("original", 4.1, 0.1, "o1")]  # fmt: skip
 FUSIONS = [entry("fusion", 3.0, 0.9, "f1"), entry("fusion", 4.2, 0.2, "f2"),
            entry("fusion", 4.2, 0.5, "f3")]  # fmt: skip
 STAND_INS = [entry("best_source", 2.0, 0.5, "s1"), entry("best_source", 3.0, 0.5, "s2")]
+
+
+def test_originals_go_by_rating_and_rarity_within_their_length_and_the_lengths_in_turn():
+    ratings = np.array([4.1, 4.2, 4.3, 4.4, 4.5, 4.5, 4.6, 4.0, 5.0, 4.9], dtype=np.float32)
+    rarity = np.array([0, 0, 0, 0, 0, 1, 0, 0, 0, 0], dtype=np.float32)
+    order = by_length(np.arange(10), np.arange(1, 11), ratings, rarity)  # two rows to a fifth
+    assert order.tolist() == [8, 6, 5, 3, 1, 9, 4, 2, 0, 7]
+
+
+def test_a_length_that_is_not_among_the_rows_leaves_its_turn_to_the_others():
+    flat = np.zeros(6, dtype=np.float32)
+    ratings = np.array([1, 1, 1, 1, 4.1, 4.2], dtype=np.float32)
+    order = by_length(np.array([4, 5]), np.array([1, 2, 3, 4, 9, 9]), ratings, flat)
+    assert order.tolist() == [5, 4]
+    assert by_length(np.array([], dtype=np.intp), np.arange(6), ratings, flat).tolist() == []
 
 
 def test_the_mix_takes_the_best_of_both():
@@ -282,7 +297,7 @@ def test_originals_fill_in_for_missing_fusions_and_it_is_said():
 
 def test_stand_ins_come_last_and_fill_only_what_is_left():
     chosen = select(ORIGINALS[:1], FUSIONS[:1], STAND_INS, budget=3, wanted=2)
-    assert names(chosen) == ["o1", "f1", "s2"]
+    assert names(chosen) == ["o2", "f1", "s2"]
     assert "best sources standing in for clusters without a good fusion: 1" in chosen.notes
 
 

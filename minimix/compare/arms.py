@@ -11,7 +11,6 @@ import numpy as np
 from minimix.arrow import Distilled
 from minimix.config import HIGH
 from minimix.pool import Pool
-from minimix.rarity import scaled
 from minimix.records import Rows, Sample
 from minimix.spool import subset
 
@@ -36,8 +35,7 @@ def arms(result: Distilled, pool: Pool, *, seed: int) -> dict[str, Sequence[Samp
     lengths = np.array([len(sample.response) for sample in prepared.samples])
     high = np.asarray(prepared.high, dtype=np.intp)
     drawn = rng.permutation(len(pool.samples)).tolist()
-    best = high[np.lexsort((-scaled(prepared.rarity)[high], -prepared.ratings[high]))]
-    originals, made = subset(prepared.samples, best.tolist()), fusions(result)
+    originals, made = subset(prepared.samples, prepared.high), fusions(result)
     found: dict[str, Sequence[Sample]] = {
         "random": subset(pool.samples, drawn),
         "longest": subset(prepared.samples, _down(lengths, chance)),
