@@ -29,7 +29,7 @@ from minimix.run import distill_file
 
 FILES = tuple(f"dolly_rated_{number:02}.jsonl" for number in range(4))
 FIELDS = ("instruction", "input", "output")
-ROWS = {"extract": 9_000, "bundled": 1_500}
+ROWS = {"extract": 9_000, "bundled": 1_700}
 QUICK_ROWS = {"extract": 600, "bundled": 200}
 CLUSTERS = {"extract": 2_000, "bundled": 300}
 QUICK_CLUSTERS = {"extract": 100, "bundled": 10}

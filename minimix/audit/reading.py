@@ -29,7 +29,8 @@ SLASHED = re.compile(r"\b(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})\b")
 GLUED = re.compile(r"(?<=[A-Za-z]{3})(?=\d{2})")
 QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u2013": "-", "\u2014": "-", "\u2212": "-",
                         "\u00a0": " ", "\u201c": '"', "\u201d": '"', "_": " "})  # fmt: skip
-REMEMBERED = 4_096
+REMEMBERED = 512
+"""Readings: those of some clusters' sources and drafts, of 30 KiB for a thousand characters."""
 MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 SILENT = frozenset((Sort.END, Sort.SIGN, Sort.POINT))
 
