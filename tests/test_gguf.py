@@ -184,6 +184,12 @@ def test_a_lora_for_a_model_and_a_model_for_a_lora_are_refused(at):
     assert refusal(at(OF_KIND["imatrix"])) == "expected a model, found an importance matrix"
 
 
+def test_a_lora_of_whole_numbers_is_refused_before_it_ends_the_process(at):
+    kind = value("general.type", TEXT_TYPE, text("adapter"))
+    with pytest.raises(ModelError, match=r"expected weights, found type 25 in 'x\.lora_b'"):
+        check_adapter(at(gguf([kind], [tensor("x.lora_b", (3,), 25, 0)])))
+
+
 def outcome(path: Path) -> None:
     """Read a header that may be damaged: it is refused within a second, or valid."""
     begun = time.process_time()

@@ -12,7 +12,7 @@ import pytest
 
 from minimix.config import EngineConfig
 from minimix.engines import open_engine, trial
-from minimix.engines.bundled import fast_model
+from minimix.engines.bundled import ADAPTER, fast_model, packaged_model
 from minimix.engines.llama import Batcher
 from minimix.engines.machine import Machine, fitted, gpu_memory, layers, offloaded
 from minimix.engines.model import LlamaModel
@@ -165,6 +165,18 @@ def test_a_crash_in_the_child_is_a_way_that_does_not_work(monkeypatch, tmp_path)
     crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
     with pytest.raises(ModelError, match=r"llama\.cpp cannot run it here"):
         trial.tried(path, gpu_layers=1)
+
+
+@pytest.mark.slow
+def test_a_lora_is_tried_with_its_model_and_apart_from_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINIMIX_CACHE", str(tmp_path))
+    crashing = tmp_path / "python"
+    crashing.write_text('#!/bin/sh\nif [ -n "$7" ]; then kill -SEGV $$; fi\n' + 'echo "{}"\n')
+    crashing.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(crashing))
+    assert trial.tried(packaged_model(), gpu_layers=0) == trial.Trial(repack=True, flash=False)
+    with pytest.raises(ModelError, match=rf" with .*{ADAPTER.name}: llama\.cpp cannot run it here"):
+        trial.tried(packaged_model(), ADAPTER, gpu_layers=0)
 
 
 @pytest.mark.slow

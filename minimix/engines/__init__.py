@@ -99,7 +99,7 @@ def open_model(path: Path, *, adapter: Path | None = None, gpu_layers: int) -> L
     check_model(path)
     if adapter:
         check_adapter(adapter)
-    found = tried(path, gpu_layers=gpu_layers)
+    found = tried(path, adapter, gpu_layers=gpu_layers)
     return LlamaModel(
         path, adapter=adapter, gpu_layers=gpu_layers, repack=found.repack, flash=found.flash
     )

@@ -1,4 +1,4 @@
-"""`python -m minimix.engines.probe FILE REPACK LAYERS`: a few decodes, timed, in a child process.
+"""`python -m minimix.engines.probe FILE REPACK LAYERS [LORA]`: a few decodes in a child, timed.
 
 A crash inside llama.cpp stays here. The last line of stdout is JSON: the seconds that they took
 without flash attention and with it, null where llama.cpp refuses it.
@@ -52,8 +52,13 @@ def seconds(model: LlamaModel, *, flash: bool) -> float | None:
 
 def main() -> None:
     """Time the model named on the command line."""
-    path, repack, gpu_layers = sys.argv[1:]
-    with LlamaModel(Path(path), repack=repack == "1", gpu_layers=int(gpu_layers)) as model:
+    path, repack, gpu_layers, *adapters = sys.argv[1:]
+    with LlamaModel(
+        Path(path),
+        adapter=next(map(Path, adapters), None),
+        repack=repack == "1",
+        gpu_layers=int(gpu_layers),
+    ) as model:
         seconds(model, flash=False)  # the first decode also reads the file
         off, on = seconds(model, flash=False), seconds(model, flash=True)
         if off is not None and on is not None and max(off, on) < QUICK_S:

@@ -40,6 +40,7 @@ def check_model(path: Path) -> Header:
         remedy = "; give it with --adapter, and its base with --model" if kind == "adapter" else ""
         raise ModelError(f"{path}: expected a model, found {OTHERS[kind]}{remedy}")
     _check_figures(path, header)
+    _check_weights(path, header)
     _check_vocabulary(path, header)
     return header
 
@@ -47,18 +48,20 @@ def check_model(path: Path) -> Header:
 def check_adapter(path: Path) -> Header:
     """Return the header of the LoRA at `path`.
 
-    Raises ModelError for a file that is no whole GGUF, or no LoRA.
+    Raises ModelError for a file that is no whole GGUF, no LoRA, or one whose weights llama.cpp
+    would end the process over.
     """
     header = read_header(path)
     kind = header.values.get("general.type", "model")
     if kind != "adapter":
         found = OTHERS.get(str(kind), "a model")
         raise ModelError(f"{path}: expected a LoRA, found {found}; a model goes with --model")
+    _check_weights(path, header)
     return header
 
 
 def _check_figures(path: Path, header: Header) -> None:
-    """Raise ModelError for sizes, shares and types of weights that no model has."""
+    """Raise ModelError for sizes and shares that no model has."""
     architecture = header.values.get("general.architecture")
     for name, most in MOST.items():
         value = header.values.get(
@@ -70,6 +73,10 @@ def _check_figures(path: Path, header: Header) -> None:
     for name, value in header.values.items():
         if name.endswith("epsilon") and not (isinstance(value, float) and 0 <= value < 1):
             raise ModelError(f"{path}: expected 0..1 as {name[:80]!a}, found {value!r:.40}")
+
+
+def _check_weights(path: Path, header: Header) -> None:
+    """Raise ModelError for tensors of a type that no weights have."""
     odd = next((one for one in header.tensors if one.type in WHOLE_NUMBERS), None)
     if odd:
         raise ModelError(f"{path}: expected weights, found type {odd.type} in {odd.name[:40]!a}")

@@ -32,37 +32,55 @@ class Trial:
     flash: bool
 
 
-def tried(path: Path, *, gpu_layers: int) -> Trial:
-    """Return how the model at `path` runs here.
+def tried(path: Path, adapter: Path | None = None, *, gpu_layers: int) -> Trial:
+    """Return how the model at `path` runs here, with the LoRA `adapter` on top of it if any.
 
     Raises ModelError where it does not run in any way, or the child said why it cannot be used.
     """
     for repack in (True, False):
-        found = _remembered(path, repack, gpu_layers)
+        found = _remembered(path, adapter, repack, gpu_layers)
         if found is not None:
             off, on = found.get("off"), found.get("on")
             return Trial(repack, bool(on and off and on <= WORTH * off))
-    raise ModelError(f"{path}: llama.cpp cannot run it here (a try in a child process failed)")
+    told = f"{path} with {adapter}" if adapter else path
+    raise ModelError(f"{told}: llama.cpp cannot run it here (a try in a child process failed)")
 
 
-def _remembered(path: Path, repack: bool, gpu_layers: int) -> dict[str, float | None] | None:  # noqa: FBT001
-    """Return the seconds that a trial took, for this model, machine and build; None: it failed."""
-    key = f"{_identity(path)}\0{repack}\0{gpu_layers}\0{_machine()}"
+def _remembered(
+    path: Path,
+    adapter: Path | None,
+    repack: bool,  # noqa: FBT001
+    gpu_layers: int,
+) -> dict[str, float | None] | None:
+    """Return the seconds that a trial took, for these files, machine and build; None: it failed."""
+    files = "\0".join(_identity(file) for file in (path, adapter) if file)
+    key = f"{files}\0{repack}\0{gpu_layers}\0{_machine()}"
     mark = cache_folder() / "trials" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
     with contextlib.suppress(OSError, ValueError):
         known: dict[str, float | None] = json.loads(mark.read_text("ascii"))
         return known
-    found = _try(path, repack, gpu_layers)
+    found = _try(path, adapter, repack, gpu_layers)
     if found is not None:
         with contextlib.suppress(MinimixError):  # a cache that cannot be written costs a trial
             write_bytes(mark, json.dumps(found).encode("ascii"))
     return found
 
 
-def _try(path: Path, repack: bool, gpu_layers: int) -> dict[str, float | None] | None:  # noqa: FBT001
+def _try(
+    path: Path,
+    adapter: Path | None,
+    repack: bool,  # noqa: FBT001
+    gpu_layers: int,
+) -> dict[str, float | None] | None:
     safe = "-P"  # the working folder holds data: nothing in it is imported
     probe = [sys.executable, safe, "-m", "minimix.engines.probe"]
-    command = [*probe, str(path), str(int(repack)), str(gpu_layers)]
+    command = [
+        *probe,
+        str(path),
+        str(int(repack)),
+        str(gpu_layers),
+        *([str(adapter)] if adapter else []),
+    ]
     try:
         done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:

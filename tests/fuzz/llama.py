@@ -47,12 +47,41 @@ def load_model(path: Path) -> bool:
     model = c.llama_model_load_from_file(os.fsencode(path), _params(c))
     if not model:
         return False
+    done = _reads(c, model)
+    c.llama_model_free(model)
+    return done
+
+
+def lora_on(model: Path) -> Try:
+    """Return what runs a LoRA on a model that is loaded once in each child."""
+    opened: list[Any] = []
+
+    def load(path: Path) -> bool:
+        import llama_cpp as c
+
+        if not opened:
+            opened.append(c.llama_model_load_from_file(os.fsencode(model), _params(c)))
+        adapter = c.llama_adapter_lora_init(opened[0], os.fsencode(path))
+        if not adapter:
+            return False
+        done = _reads(c, opened[0], adapter)
+        c.llama_adapter_lora_free(adapter)
+        return done
+
+    return load
+
+
+def _reads(c: Any, model: Any, adapter: Any = None) -> bool:
+    """Whether a model reads a few tokens, with a LoRA on top of it if there is one."""
     vocab, settings = c.llama_model_get_vocab(model), c.llama_context_default_params()
     settings.n_ctx = settings.n_batch = 64
     settings.n_threads = settings.n_threads_batch = 1
     context = c.llama_init_from_model(model, settings)
     if not context:
         return False
+    if adapter:
+        adapters = (c.llama_adapter_lora_p_ctypes * 1)(adapter)
+        c.llama_set_adapters_lora(context, adapters, 1, (ctypes.c_float * 1)(1.0))
     ids = (c.llama_token * 64)()
     count = max(1, c.llama_tokenize(vocab, b"A b c", 5, ids, 16, False, False))
     done = c.llama_decode(context, c.llama_batch_get_one(ids, count))
@@ -61,22 +90,7 @@ def load_model(path: Path) -> bool:
         c.llama_vocab_get_text(vocab, token) if token >= 0 else None
         c.llama_token_to_piece(vocab, token, ctypes.create_string_buffer(64), 64, 0, False)
     c.llama_free(context)
-    c.llama_model_free(model)
     return not done
-
-
-def lora_on(model: Path) -> Try:
-    """Return what loads a LoRA on a model that is loaded once in each child."""
-    opened: list[Any] = []
-
-    def load(path: Path) -> bool:
-        import llama_cpp as c
-
-        if not opened:
-            opened.append(c.llama_model_load_from_file(os.fsencode(model), _params(c)))
-        return bool(c.llama_adapter_lora_init(opened[0], os.fsencode(path)))
-
-    return load
 
 
 def _params(c: Any) -> Any:
