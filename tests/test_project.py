@@ -27,7 +27,7 @@ LAYERS = [
     {"files", "spool", "static", "grammar", "encoder", "vector_store", "sources"},
     {"neighbours", "cover"},
     {"pool", "dedupe", "rating", "cluster", "rarity", "journal", "engines", "embed"},
-    {"audit", "overlap", "reward", "judge", "select", "contamination"},
+    {"audit", "overlap", "once", "reward", "judge", "select", "contamination"},
     {"plan"},
     {"ledger", "prepare", "front", "trainers", "report", "mixture", "scoring"},
     {"card"},

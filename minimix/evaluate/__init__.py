@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from minimix.evaluate.baselines import BASELINES, answer
 from minimix.evaluate.scores import Judges, Scores, choose, score
 from minimix.evaluate.table import RIVALS, Groups, Table, against, groups, markdown, plain, table
 from minimix.mixture.tasks import HELD_OUT, Example, read_examples
+from minimix.once import told_once
 from minimix.output import versions
 from minimix.progress import Progress, silent
 from minimix.rating import KNN_BAYES, open_rater
@@ -174,8 +175,14 @@ def remembering(embed: Embed, memory: Path | None = None) -> Embed:
 def chosen(
     examples: Sequence[Example], written: Written, candidates: int, judges: Judges
 ) -> tuple[Scores, ...]:
-    """Return the scores of what counts among the first `candidates` answers of each task."""
-    first = [own[:candidates] for own in written.answers]
+    """Return the scores of what counts among the first `candidates` answers of each task.
+
+    They are told once, as `distill` has them.
+    """
+    first = [
+        [replace(one, text=told_once(example.task, one.text)) for one in own[:candidates]]
+        for example, own in zip(examples, written.answers, strict=True)
+    ]
     best = [
         own[choose(example, own, rate=judges.rate) if candidates > 1 else 0]
         for example, own in zip(examples, first, strict=True)

@@ -31,6 +31,7 @@ from minimix.kinds import Record, record
 from minimix.ledger import drop, read_ledger
 from minimix.mixture.hub.rows import kind_of, to_example
 from minimix.mixture.tasks import read_examples, target, to_sources
+from minimix.once import told_once
 from minimix.parse import as_read, parse
 from minimix.pool import find
 from minimix.rating.llm import read_reply
@@ -117,7 +118,8 @@ def draft(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     for kind in KINDS:
         for think in (False, True):
-            found = parse(Task(kind, ("x",), think=think), text)
+            asked = Task(kind, ("x",), think=think)
+            found = parse(asked, told_once(asked, text))
             as_read(found, kind)
     audit(found, [SOURCE])
     to_sources(Task("qa", (text,)))
