@@ -14,7 +14,7 @@ from minimix.config import DistillConfig
 from minimix.errors import ModelError
 from minimix.journal import Journal
 from minimix.judge import Candidate, choose, harm
-from minimix.once import told_once
+from minimix.mend import mended
 from minimix.parse import as_read, parse
 from minimix.prepare import Prepared
 from minimix.progress import Progress, silent
@@ -171,11 +171,11 @@ def _judge(
 def _drafts(
     prepared: Prepared, position: int, task: int, answers: Sequence[Answer]
 ) -> list[tuple[Draft, Audit]]:
-    """Return the drafts of a task that were answered, told once, each with its audit."""
+    """Return the drafts of a task that were answered, mended, each with its audit."""
     cluster = prepared.clusters[position]
     asked, sources = prepared.task(cluster), prepared.sources(cluster)
     given = [one for one in answers if one.task == task and one.finish not in UNANSWERED]
-    texts = [told_once(asked, answer.text) for answer in given]
+    texts = [mended(asked, answer.text) for answer in given]
     drafts = [as_read(parse(asked, text), asked.kind) for text in texts]
     return [(draft, audit(draft, sources)) for draft in drafts]
 

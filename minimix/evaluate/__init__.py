@@ -20,8 +20,8 @@ from minimix.evaluate.answers import Written, memory_file, tasks_together, write
 from minimix.evaluate.baselines import BASELINES, answer
 from minimix.evaluate.scores import Judges, Scores, choose, score
 from minimix.evaluate.table import RIVALS, Groups, Table, against, groups, markdown, plain, table
+from minimix.mend import mended
 from minimix.mixture.tasks import HELD_OUT, Example, read_examples
-from minimix.once import told_once
 from minimix.output import versions
 from minimix.progress import Progress, silent
 from minimix.rating import KNN_BAYES, open_rater
@@ -177,10 +177,10 @@ def chosen(
 ) -> tuple[Scores, ...]:
     """Return the scores of what counts among the first `candidates` answers of each task.
 
-    They are told once, as `distill` has them.
+    They are mended, as `distill` has them.
     """
     first = [
-        [replace(one, text=told_once(example.task, one.text)) for one in own[:candidates]]
+        [replace(one, text=mended(example.task, one.text)) for one in own[:candidates]]
         for example, own in zip(examples, written.answers, strict=True)
     ]
     best = [

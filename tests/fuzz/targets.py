@@ -29,9 +29,9 @@ from minimix.formats import SHAPES, write_row
 from minimix.journal import FOLDER, open_journal
 from minimix.kinds import Record, record
 from minimix.ledger import drop, read_ledger
+from minimix.mend import mended
 from minimix.mixture.hub.rows import kind_of, to_example
 from minimix.mixture.tasks import read_examples, target, to_sources
-from minimix.once import told_once
 from minimix.parse import as_read, parse
 from minimix.pool import find
 from minimix.rating.llm import read_reply
@@ -119,7 +119,7 @@ def draft(data: bytes) -> None:
     for kind in KINDS:
         for think in (False, True):
             asked = Task(kind, ("x",), think=think)
-            found = parse(asked, told_once(asked, text))
+            found = parse(asked, mended(asked, text))
             as_read(found, kind)
     audit(found, [SOURCE])
     to_sources(Task("qa", (text,)))

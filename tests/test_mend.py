@@ -1,10 +1,10 @@
-"""Answers that say a sentence twice are told once, and nothing else of them changes."""
+"""Answers that say a sentence twice are told once, and ask all that their sources ask."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minimix.once import POINTS, told_once
+from minimix.mend import MOST_ADDED, POINTS, asked_in_full, mended, told_once
 from minimix.records import Kind, Task
 
 SAID = "The Nile flows north through eleven countries."
@@ -80,3 +80,58 @@ def test_no_word_is_lost_and_twice_is_as_once(sentences):
 
     assert words(told) == words(text)
     assert told_once(task("para"), told) == told
+
+
+SMARTER, CAT = "How many syllables are in the word smarter?", "How many syllables has cat?"
+PARTS = (f"Q: {SMARTER}\nA: Two: smart-er.", f"Q: {CAT}\nA: Only one.")
+
+
+def fused(question: str, response: str = "Two: smart-er. Cat has only one.") -> str:
+    return f"<answer>Q: {question}\nA: {response}</answer>"
+
+
+def asking(*parts: str) -> Task:
+    return Task("qa", parts)
+
+
+@pytest.mark.parametrize(
+    ("question", "full"),
+    [
+        (SMARTER, f"{SMARTER}\n{CAT}"),
+        (CAT, f"{CAT}\n{SMARTER}"),
+        ("How many syllables are in the words smarter and cat?", None),
+        ("Is bread a word?", f"Is bread a word?\n{SMARTER}\n{CAT}"),
+    ],
+)
+def test_a_question_that_a_source_asks_and_the_answer_does_not_is_added(question, full):
+    assert asked_in_full(asking(*PARTS), fused(question)) == fused(full or question)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "how many sylables are in the word smartre",
+        f"{SMARTER}\nIt is a comparative.",
+        f"A: {SMARTER} And bread?",
+        " ".join(["bread"] * (MOST_ADDED + 1)),
+        "",
+    ],
+    ids=["misspelt", "two lines", "labelled", "long", "none"],
+)
+def test_what_is_asked_already_or_is_no_plain_question_is_not_added(other):
+    parts = (PARTS[0], f"Q: {other}\nA: Two.")
+    assert asked_in_full(asking(*parts), fused(SMARTER)) == fused(SMARTER)
+
+
+def test_a_question_with_a_passage_and_other_kinds_stay_as_they_are():
+    passage = fused(f"{SMARTER}\nSmarter means: more clever.")
+    assert asked_in_full(asking(*PARTS), passage) == passage
+    text = "<answer>Cats are small. They say nothing.</answer>"
+    assert asked_in_full(Task("para", PARTS), text) == text
+    assert asked_in_full(asking(*PARTS), "no form at all") == "no form at all"
+
+
+def test_an_answer_is_mended_in_both_ways():
+    response = "There are two syllables: smart-er. There are two syllables: smart-er. One in cat."
+    told = "There are two syllables: smart-er. One in cat."
+    assert mended(asking(*PARTS), fused(SMARTER, response)) == fused(f"{SMARTER}\n{CAT}", told)
