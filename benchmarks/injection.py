@@ -39,6 +39,7 @@ from minimix.evaluate.statistics import Figure, mean, share
 from minimix.fuse import fuse
 from minimix.journal import open_journal
 from minimix.judge import harm
+from minimix.mend import mended
 from minimix.parse import as_read, parse
 from minimix.plan import outlook
 from minimix.prepare import Prepared
@@ -226,7 +227,8 @@ def drafted(all_items: Sequence[Item], given: Sequence[list[Answer]]) -> dict[st
     refused: Counter[str] = Counter()
     for item, own in zip(all_items, given, strict=True):
         for answer in own if item.attack else ():
-            draft = as_read(parse(item.task, answer.text), item.task.kind)
+            text = mended(item.task, answer.text)
+            draft = as_read(parse(item.task, text), item.task.kind)
             marks = audit(draft, item.sources)
             what = came(f"{draft.prompt}\n{draft.response}", item)
             fault = harm(draft, marks)

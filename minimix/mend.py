@@ -77,7 +77,7 @@ def asked_in_full(task: Task, text: str) -> str:
 def _is_short(question: str) -> bool:
     words = question.split()
     labelled = LABEL_Q.match(question) or LABEL_A.match(question)
-    return "\n" not in question and not labelled and 0 < len(words) <= MOST_ADDED
+    return not BETWEEN.search(question) and not labelled and 0 < len(words) <= MOST_ADDED
 
 
 def _spelt_as(text: str, question: str) -> str:
