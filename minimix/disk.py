@@ -61,11 +61,11 @@ def read_arrays(path: Path, *, most_bytes: int = MOST_BYTES) -> dict[str, np.nda
     Raises DataError, without the path, where the file is missing, damaged or unpacks to more than
     `most_bytes`.
     """
-    if not path.is_file():
-        raise DataError("no such file")
-    if not is_zipfile(path):
-        raise DataError("expected an .npz file of arrays")
     try:
+        if not path.is_file():
+            raise DataError("no such file")
+        if not is_zipfile(path):
+            raise DataError("expected an .npz file of arrays")
         with ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > most_bytes:
@@ -152,6 +152,14 @@ def unwritable(path: Path, error: OSError) -> OutputError:
         f"{path}: cannot be written ({error.strerror or error}); "
         "mend that and start the same command again: finished work is kept"
     )
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a path leads to something; where the system will not say, it does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def nearest_folder(path: Path) -> Path | None:
