@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -169,3 +170,11 @@ def test_text_that_standard_output_cannot_take_is_escaped(tmp_path):
     assert done.returncode == 0
     assert r'"half": "\ud800"' in done.stdout
     assert "the file is not here" in done.stdout
+
+
+def test_ctrl_c_while_the_command_line_is_loaded_ends_it_without_a_word(tmp_path):
+    (tmp_path / "click.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[1]}"}
+    command = [sys.executable, "-m", "minimix", "--help"]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
