@@ -13,6 +13,7 @@ from typing import Any
 
 from minimix import __version__
 from minimix.config import BUNDLED, LISTS, DistillConfig
+from minimix.disk import is_there
 from minimix.extras import need
 from minimix.files import HUB_ID
 from minimix.front import front_matter, licenses
@@ -154,4 +155,4 @@ def _shown(name: str, value: Any) -> str:
 
 def _last(name: str) -> str:
     """Return the name at the end of a path; a hub id is one as it stands."""
-    return name if HUB_ID.fullmatch(name) and not Path(name).exists() else Path(name).name or name
+    return name if HUB_ID.fullmatch(name) and not is_there(Path(name)) else Path(name).name or name

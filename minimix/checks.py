@@ -10,8 +10,12 @@ def lists(config: object, **of: str) -> None:
     """
     for name, what in of.items():
         found = getattr(config, name)
-        if not isinstance(found, tuple) or not all(isinstance(one, str) and one for one in found):
+        if not isinstance(found, tuple) or not all(map(_is_said, found)):
             raise ConfigError(f"{name}: expected a list of {what}, found {found!r}")
+
+
+def _is_said(one: object) -> bool:
+    return isinstance(one, str) and one != "" and is_utf8(one)
 
 
 def scale(config: object, name: str) -> None:
@@ -24,11 +28,16 @@ def scale(config: object, name: str) -> None:
 
 
 def texts(config: object, *names: str) -> None:
-    """Raise ConfigError unless settings are text."""
+    """Raise ConfigError unless settings are text that a file can hold."""
     for name in names:
         value = getattr(config, name)
-        if not isinstance(value, str):
-            raise ConfigError(f"{name}: expected text, found {value!r}")
+        if not isinstance(value, str) or not is_utf8(value):
+            raise ConfigError(f"{name}: expected UTF-8 text, found {value!a}")
+
+
+def is_utf8(text: str) -> bool:
+    """Return whether text can be written: half a character, or a name in other bytes, cannot."""
+    return text.encode("utf-8", "replace").decode() == text
 
 
 def flags(config: object, *names: str) -> None:

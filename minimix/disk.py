@@ -61,11 +61,11 @@ def read_arrays(path: Path, *, most_bytes: int = MOST_BYTES) -> dict[str, np.nda
     Raises DataError, without the path, where the file is missing, damaged or unpacks to more than
     `most_bytes`.
     """
-    if not path.is_file():
-        raise DataError("no such file")
-    if not is_zipfile(path):
-        raise DataError("expected an .npz file of arrays")
     try:
+        if not path.is_file():
+            raise DataError("no such file")
+        if not is_zipfile(path):
+            raise DataError("expected an .npz file of arrays")
         with ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > most_bytes:
@@ -82,33 +82,68 @@ def atomic(path: Path) -> Iterator[IO[str]]:
 
     Raises OutputError where the disk is full, read-only, or the folder cannot be made.
     """
-    with _appearing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with (
+        _appearing(path) as number,
+        open(number, "w", encoding="utf-8", newline="\n", closefd=False) as file,
+    ):
         yield file
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data`, whole or not at all; raises OutputError as `atomic` does."""
-    with _appearing(path) as temporary, temporary.open("wb") as file:
+    with _appearing(path) as number, open(number, "wb", closefd=False) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
-    """Yield where to write first; what lies there takes the name `path` when all went well."""
-    temporary = path.with_name(f".{path.name}.part")  # one name, so that a crash leaves no litter
+def _appearing(path: Path) -> Iterator[int]:
+    """Yield the number of an open file, which takes the name `path` when all went well."""
+    part = path.with_name(f".{path.name}.part")  # one name, so that a crash leaves no litter
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
+        number = _open_alone(part, path)
+        try:
+            yield number
+            os.fsync(number)
+            part.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise
+        finally:
+            os.close(number)  # what ends the lock: the name is another's from here on
     except OSError as error:
         raise unwritable(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+
+
+def _open_alone(part: Path, path: Path) -> int:
+    """Return the number of `part`, open, empty and locked for as long as it is open.
+
+    Raises OutputError where another process is writing it.
+    """
+    while True:
+        number = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(part, number):
+                os.ftruncate(number, 0)
+                return number
+        except BlockingIOError as error:
+            os.close(number)
+            raise OutputError(
+                f"{path}: another process is writing it; wait for its end, or name another output"
+            ) from error
+        except OSError:
+            os.close(number)
+            raise
+        os.close(number)  # who had it before gave it its name just now
+
+
+def _is_at(path: Path, number: int) -> bool:
+    """Whether an open file is the one that has this name now."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(number))
+    return False
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
@@ -117,6 +152,14 @@ def unwritable(path: Path, error: OSError) -> OutputError:
         f"{path}: cannot be written ({error.strerror or error}); "
         "mend that and start the same command again: finished work is kept"
     )
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a path leads to something; where the system will not say, it does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def nearest_folder(path: Path) -> Path | None:

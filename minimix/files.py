@@ -38,7 +38,7 @@ def read_records(source: str | Rows, *, folder: Path | None = None) -> Iterator[
     if isinstance(source, Rows):
         yield from source.records()
         return
-    _check_name(source)
+    check_name(source)
     path = Path(source)
     with _readable(source):
         if source == STDIN:
@@ -72,12 +72,16 @@ def data_files(folder: Path) -> list[Path]:
 
 
 def stem(source: str) -> str:
-    """Return the name of `source` without folder, kind and compression; "stdin" for "-"."""
+    """Return the name of `source` without folder, kind and compression; "stdin" for "-".
+
+    Raises FormatError for a name that the system does not take.
+    """
     if source == STDIN:
         return "stdin"
     path = Path(source)
-    if path.is_dir():
-        return path.resolve().name
+    with _readable(source):
+        if path.is_dir():
+            return path.resolve().name
     if path.suffix.lower() in COMPRESSIONS:
         path = path.with_suffix("")
     name = path.stem if path.suffix.lower() in READERS else path.name
@@ -100,7 +104,7 @@ def _kind(path: Path) -> str:
     return suffixes[-1] if suffixes and suffixes[-1] in READERS else ""
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Raise FormatError for a name that no ledger can hold: control characters, or not UTF-8."""
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         raise FormatError(f"{name!a}: expected a name of plain UTF-8 text; rename it")
@@ -124,7 +128,7 @@ def _readable(name: str) -> Iterator[None]:
 
 def _read_file(path: Path, folder: Path | None) -> Iterator[Record]:
     name, kind = str(path), _kind(path)
-    _check_name(name)
+    check_name(name)
     if not kind:
         raise FormatError(f"{name}: expected a file named {_known()}")
     with _readable(name):
@@ -170,6 +174,8 @@ class _Unpacked(io.RawIOBase):
 
 def _read_stdin(folder: Path | None) -> Iterator[Record]:
     """Yield records of bytes that have no name, told by how they begin."""
+    if not sys.stdin:
+        raise FormatError(f"{STDIN}: standard input is closed; send the data there, or name a file")
     file = on_disk(sys.stdin.buffer, folder)
     for first_bytes, codec in FIRST_BYTES.items():
         if file.begins_with(first_bytes):

@@ -15,6 +15,7 @@ from typing import Any
 
 from minimix.disk import atomic, locked, parse_json, unwritable
 from minimix.errors import OutputError, brief
+from minimix.files import check_name
 from minimix.kept import answer_of
 from minimix.records import Answer, Messages
 
@@ -99,8 +100,7 @@ def open_journal(output: Path, *, restart: bool) -> Iterator[Journal]:
     Raises OutputError where another run is at work there, or the folder is not minimix's.
     """
     folder = output / FOLDER
-    if output.exists() and not _is_ours(output):
-        raise OutputError(f"{output}: exists, and is no output of minimix; give another --output")
+    check_folder(output)
     with locked(folder / LOCK, output):
         try:
             yield Journal(output, restart=restart)
@@ -109,9 +109,25 @@ def open_journal(output: Path, *, restart: bool) -> Iterator[Journal]:
                 _leave(output)
 
 
+def check_folder(output: Path) -> None:
+    """Raise OutputError where a folder is not minimix's, or may not be looked into.
+
+    Raises FormatError for one whose own name the card cannot hold.
+    """
+    try:
+        if not output.exists():
+            return
+        check_name(output.resolve().name)
+        if _is_ours(output):
+            return
+    except OSError as error:
+        raise unwritable(output, error) from error
+    raise OutputError(f"{output}: exists, and is no output of minimix; give another --output")
+
+
 def _is_ours(output: Path) -> bool:
     """Whether a folder is empty or was written by a run, its journal deleted or not."""
-    if output.is_file():
+    if not output.is_dir():
         return False
     if (output / LEDGER).exists() or not any(output.iterdir()):
         return True
@@ -129,8 +145,11 @@ def _leave(output: Path) -> None:
 
 def _clear(folder: Path) -> None:
     """Take away what runs write into a journal, and nothing that somebody else put there."""
-    for name in OURS - {LOCK}:
-        (folder / name).unlink(missing_ok=True)
+    for path in (folder / name for name in OURS - {LOCK}):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(path, error) from error
 
 
 def _read_run(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from minimix.disk import atomic, nearest_folder, write_jsonl
 from minimix.engines import open_engine
 from minimix.engines.likelihood import open_likelihood
 from minimix.errors import ConfigError, DataError
-from minimix.files import stem
+from minimix.files import check_name, stem
 from minimix.kinds import Record
 from minimix.ledger import drop
 from minimix.pool import Pool
@@ -199,7 +199,11 @@ def dropped_path(output: Path) -> Path:
 
 
 def _check_output(source: str, output: Path, suffix: str) -> Path:
-    """Return `output`; raises ConfigError for another suffix, or the file that is read."""
+    """Return `output`; raises ConfigError for another suffix, or the file that is read.
+
+    Raises FormatError for a name that cannot be shown.
+    """
+    check_name(str(output))
     if output.suffix != suffix:
         raise ConfigError(f"output: expected a name that ends with {suffix}, found {output}")
     if source != STDIN and output.exists() and Path(source).exists() and output.samefile(source):

@@ -18,8 +18,8 @@ from minimix.engines import open_engine
 from minimix.engines.bundled import cache_folder
 from minimix.errors import ConfigError
 from minimix.executors import open_executor
-from minimix.files import read_records, stem
-from minimix.journal import Journal, open_journal
+from minimix.files import check_name, read_records, stem
+from minimix.journal import Journal, check_folder, open_journal
 from minimix.kinds import Record
 from minimix.output import versions, write_output
 from minimix.pool import Pool, Read, find, places_sha256, pool_of, read_found
@@ -53,8 +53,13 @@ class Estimate:
 
 
 def output_folder(source: str | Rows, output: Path | None = None) -> Path:
-    """Return where the output of `source` goes: `<stem>.distilled` here, unless told."""
-    return output or Path(f"{stem(str(source))}.distilled")
+    """Return where the output of `source` goes: `<stem>.distilled` here, unless told.
+
+    Raises FormatError for a name that the card cannot hold.
+    """
+    folder = output or Path(f"{stem(str(source))}.distilled")
+    check_name(str(folder))
+    return folder
 
 
 def read_source(
@@ -118,6 +123,7 @@ def distill_file(
     one line for anything that keeps it from finishing.
     """
     folder = output_folder(source, output)
+    check_folder(folder)  # before all is read: it would be refused in the end
     with open_executor(config.executor) as executor:
         disk = nearest_folder(folder)
         pool = load_pool(source, config, folder=disk, read=executor.read, progress=progress)

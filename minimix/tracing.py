@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minimix.disk import is_there
 from minimix.errors import DataError, OutputError
 from minimix.files import HUB_ID, STDIN, read_records
 from minimix.ledger import read_ledger
@@ -13,6 +14,8 @@ from minimix.records import Place
 from minimix.rows import NAME
 
 SAME = "hash matches"
+PLACE = {"file": str, "line": int, "part": int, "sha256": str}
+"""What a ledger says of a source, and the type of each."""
 CHANGED = "changed since the run: the hash differs"
 
 
@@ -46,7 +49,8 @@ def only_output(folder: Path) -> Path:
 def trace(row_id: str, output: Path) -> Traced:
     """Return the row whose id begins with `row_id`, with its sources read again.
 
-    Raises DataError where no id, or more than one, begins so.
+    Raises DataError where no id, or more than one, begins so, and OutputError where the ledger does
+    not say what it should of it.
     """
     ledger, rows = [list(read_ledger(output / name)) for name in (PROVENANCE, TRAIN)]
     if len(ledger) != len(rows):
@@ -59,15 +63,30 @@ def trace(row_id: str, output: Path) -> Traced:
     if len(found) != 1:
         raise DataError(f"{output}: {len(found)} rows have an id that begins '{row_id}'")
     line, row = found[0]
-    places = [Place(**source) for source in line["sources"]]
-    return Traced(row, line, tuple(map(find, places)))
+    return Traced(row, line, tuple(map(find, _sources(line, output / PROVENANCE))))
+
+
+def _sources(line: Mapping[str, Any], ledger: Path) -> list[Place]:
+    """Return the places in a ledger line; raises OutputError where the line is damaged."""
+    try:
+        forms = [{name: type(value) for name, value in one.items()} for one in line["sources"]]
+        texts = isinstance(line["id"], str) and isinstance(line["origin"], str)
+        whole = texts and 0 <= line["rating"] <= 5 and all(form == PLACE for form in forms)
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise OutputError(
+            f"{ledger}: expected id, origin, rating and sources of row {line.get('id')!r}, "
+            "found others; start minimix distill again: it writes them anew"
+        )
+    return [Place(**source) for source in line["sources"]]
 
 
 def find(place: Place) -> Source:
     """Return the record at a place as it stands now."""
     if place.file in (STDIN, NAME):
         return Source(place, None, "came from stdin or a Python call: not to be read again")
-    if not Path(place.file).exists() and not HUB_ID.fullmatch(place.file):
+    if not is_there(Path(place.file)) and not HUB_ID.fullmatch(place.file):
         return Source(place, None, "the file is not here; go to where the run was started")
     for record in read_records(place.file):
         if record.place.line == place.line:

@@ -224,9 +224,20 @@ def test_memory_that_does_not_suffice_is_one_line(error):
     assert line.startswith(f"Error: out of memory ({error}); finished work is kept")
 
 
-def test_another_error_of_python_stays_what_it_is():
+def test_what_the_system_refuses_is_one_line_where_it_names_the_file():
     def fail():
-        raise RuntimeError("a bug")
+        Path("no/such").stat()
 
     group = Group("minimix", callback=fail, invoke_without_command=True)
-    assert str(CliRunner().invoke(group, []).exception) == "a bug"
+    done = CliRunner().invoke(group, [])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: no/such: No such file or directory; mend that")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError("a bug"), KeyError("a bug")])
+def test_another_error_of_python_stays_what_it_is(error):
+    def fail():
+        raise error
+
+    group = Group("minimix", callback=fail, invoke_without_command=True)
+    assert CliRunner().invoke(group, []).exception is error

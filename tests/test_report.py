@@ -127,7 +127,39 @@ def test_a_report_is_made_again_byte_for_byte(plain, tmp_path):
     assert (tmp_path / PAGE).read_bytes() == first
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 0}'])
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ({"counts": None}, "counts: expected an object with fusions, questions, found NoneType"),
+        ({"charts": 5}, "charts: expected a list, found int"),
+        ({"flow": [{"name": "x"}]}, "flow.0: expected an object with name, samples, kind"),
+        ({"flow": [{"name": "x", "samples": -1, "kind": "kept"}]}, "samples: expected a count"),
+        ({"other_reasons": 10**400}, "other_reasons: expected a count, found int"),
+        ({"map": {"title": "", "note": "", "points": [[1, 2, '"><a>']]}}, "dropped or fusion or"),
+        ({"a\nb": 1}, "the page: expected an object with version, title"),
+    ],
+)
+def test_a_page_of_another_form_is_refused_in_one_line(plain, tmp_path, damage, problem):
+    write(tmp_path, plain)
+    before = (tmp_path / PAGE).read_bytes()
+    (tmp_path / DATA).write_text(json.dumps({"version": 1, **plain, **damage}))
+    done = CliRunner().invoke(cli, ["report", str(tmp_path)])
+    (line,) = done.output.splitlines()
+    assert problem in line
+    assert "start minimix distill again" in line
+    assert (tmp_path / PAGE).read_bytes() == before
+
+
+@pytest.mark.parametrize("series", [{"before": [1]}, {'x"><a': [1, 2]}])
+def test_a_chart_needs_a_value_for_each_label(plain, tmp_path, series):
+    chart = {"title": "t", "note": "", "labels": ["a", "b"], "series": series}
+    write(tmp_path, plain)
+    (tmp_path / DATA).write_text(json.dumps({"version": 1, **plain, "charts": [chart]}))
+    with pytest.raises(DataError, match=r"charts\.0: expected a value of each series"):
+        remake(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 0}', '{"version": 1}'])
 def test_a_folder_without_its_data_is_refused_in_one_line(tmp_path, text):
     if text:
         (tmp_path / DATA).write_text(text)

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from minimix import __version__
-from minimix.errors import ConfigError, MinimixError, brief, is_out_of_memory
+from minimix.cli.faults import check_streams, check_words, in_one_line
+from minimix.errors import ConfigError
 
 COMMANDS = (
     "distill",
@@ -42,21 +43,21 @@ class Group(click.Group):
         command: click.Command = importlib.import_module(f"minimix.cli.{cmd_name}").command
         return command
 
+    def make_context(
+        self, info_name: str | None, args: list[str], *more: Any, **settings: Any
+    ) -> click.Context:
+        """Read the options; what cannot be shown, such as --help, becomes one line."""
+        check_words(args)
+        with in_one_line():
+            return super().make_context(info_name, args, *more, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what can go wrong becomes one line and exit status 1."""
+        """Run the command; what can go wrong outside becomes one line and exit status 1."""
+        check_streams()
         # Where it is installed, it warns of a kernel that nothing here uses, at every start.
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-        try:
+        with in_one_line():
             return super().invoke(ctx)
-        except MinimixError as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
-        except BaseException as error:  # a panic in Rust is no Exception
-            if not is_out_of_memory(error):
-                raise
-            raise click.ClickException(
-                f"out of memory ({brief(error) or 'an allocation failed'}); finished work is kept: "
-                "start the same command again where there is more, or with smaller settings"
-            ) from error
 
 
 def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from minimix.disk import atomic, parse_json
 from minimix.errors import DataError, brief
 from minimix.extras import need
 from minimix.report.charts import Flow, bars, flow, points
+from minimix.report.form import misfits
 
 HERE = Path(__file__).parent
 PAGE, DATA = "report.html", "report.json"
@@ -33,7 +34,7 @@ def write(folder: Path, data: Mapping[str, Any]) -> None:
 def remake(folder: Path) -> Path:
     """Make the page of an output folder again out of its report.json, and return where it lies.
 
-    Raises DataError where there is none, or one of another version.
+    Raises DataError where there is none, one of another version, or one that was changed.
     """
     try:
         data = parse_json((folder / DATA).read_text(encoding="utf-8"))
@@ -44,6 +45,9 @@ def remake(folder: Path) -> Path:
         ) from error
     if version != VERSION:
         raise DataError(f"{folder / DATA}: expected version {VERSION}, found {version!r}")
+    for problem in misfits(data):  # the names in it are those of the file
+        found = brief(ValueError(problem))
+        raise DataError(f"{folder / DATA}: {found}; start minimix distill again: it writes it anew")
     with atomic(folder / PAGE) as file:
         file.write(render(data))
     return folder / PAGE
@@ -57,12 +61,11 @@ def render(data: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja.StrictUndefined,
-        finalize=_plain,
     )
     style, script = ((HERE / f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
     template = environment.from_string((HERE / "report.html.jinja").read_text(encoding="utf-8"))
     safe = jinja.utils.markupsafe.Markup
-    text: str = template.render(
+    text = template.render(
         page=data,
         policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}",
         style=safe(style),
@@ -72,7 +75,7 @@ def render(data: Mapping[str, Any]) -> str:
         charts=[{**chart, "svg": safe(_chart(chart))} for chart in data["charts"]],
         map=safe(points(data["map"]["title"], data["map"]["points"])),
     )
-    return text
+    return _plain(text)
 
 
 def _chart(chart: Mapping[str, Any]) -> str:
@@ -90,10 +93,7 @@ def _embedded(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _plain(value: Any) -> Any:
+def _plain(text: str) -> str:
     """Return text as a page can hold it: no NUL, no half a character."""
-    if type(value) is not str:
-        return value
-    return (
-        value.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    )
+    whole = text.encode("utf-8", "replace").decode("utf-8")
+    return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")

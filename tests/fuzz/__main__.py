@@ -33,6 +33,7 @@ MARKS = (
     "<think>", "\nA:", "\nA) ", "\nD) ", "\nAnswer: ", "\nS: ", "&a", "*a", "!!", "- ", "? ",
     "parts", "reference", "sources", "cohort", "answers", "settings", "engine", "embedder",
     "candidate", "finish", "choices", "message", "data", "instruction", "for x in range(9)",
+    "version", "charts", "series", "labels", "flow", "samples",
     "general.type", "general.alignment", "form", "agreement", "PAR1", "GGUF",
 )  # fmt: skip
 STATS = re.compile(rb"stat::(\w+):\s+(\d+)")

@@ -14,6 +14,7 @@ import zstandard
 from minimix.journal import _key
 from minimix.prompt import to_messages
 from minimix.records import Task
+from tests.fuzz.values import value_of
 
 ROWS: list[dict[str, Any]] = [
     {"instruction": "Name a moon.", "input": "", "output": "Io.", "rating": 3, "source": "a"},
@@ -101,6 +102,66 @@ SETTINGS = [
     b"model: x.gguf\nbase_url: http://localhost:8000/v1\ncontext: 2048\ngrammar: true\n",
     b"a: &x [1, 2]\nb: *x\nc: {d: 1}\ne: 2026-11-23\nf: 1:30\ng: !!float 3\n---\nh: ~\n",
 ]
+
+
+_GROUP = {"clusters": 2, "odds": 0.5, "rating": 2.5, "rarity": 0.1, "written": 1, "accepted": 1}
+_PAIR = {"prompt": "Why?", "response": "So.", "more": 0, "rating": 4.5}
+_PAGE: dict[str, Any] = {
+    "version": 1,
+    "title": "a",
+    "counts": {"samples": 3, "fusions": 1, "questions": 0},
+    "notes": ["x"],
+    "trust": ["rated"],
+    "settings": {"seed": "42"},
+    "figures": [{"value": "3", "label": "samples in"}],
+    "flow": [{"name": "kept", "samples": 2, "kind": "kept"}],
+    "went": "3 records.",
+    "good": "2.50 of 5.",
+    "charts": [
+        {"title": "c", "note": "", "labels": ["0", "1"], "series": {"before": [0.5, 1]}},
+    ],
+    "map": {"title": "m", "note": "", "points": [[0, 1000, "original"]]},
+    "fusions": [
+        {
+            **_PAIR, "id": "ab", "rarity": 0.5, "kept": 1.0, "supported": 1.0, "copied": 0.0,
+            "lost": [], "unsupported": ["7"], "changed": [],
+            "sources": [{**_PAIR, "place": "f:1"}],
+        }
+    ],
+    "more_fusions": 0,
+    "plan": [_GROUP],
+    "skipped": [{**_GROUP, "rows": [{"place": "f:1", "prompt": "Why?"}]}],
+    "matches": [{"row": "ab", "question": "q:1", "how": "exact", "score": 1}],
+    "reasons": [{"stage": "read", "reason": "not JSON", "number": 1}],
+    "other_reasons": 0,
+}  # fmt: skip
+REPORTS = [
+    *(json.dumps(one).encode() for one in (_PAGE, {**_PAGE, "charts": []})),
+    bytes([1, 7, 22, 3]),
+    bytes([3, 10, 0, 3, 2, 2]),
+    bytes([5, 10, 0, 3, 0, 0, 4, 0]),
+    bytes([4, 12, 0, 10, 0, 3, 1]),
+]
+
+
+def changed_page(data: bytes) -> bytes:
+    """Return a page in which one value is another: where, and what it is, by the bytes."""
+    page = json.loads(REPORTS[0])
+    steps, rest = data[1 : 1 + data[0] % 6], data[1 + data[0] % 6 :]
+    at = page
+    for number, step in enumerate(steps, 1):
+        names = list(at) if isinstance(at, dict) else range(len(at))
+        if not names:
+            break
+        name = names[step % len(names)]
+        if number == len(steps) or not isinstance(at[name], dict | list):
+            at[name] = next(iter(value_of(rest).values()), None)
+            break
+        at = at[name]
+    try:
+        return json.dumps(page).encode()
+    except RecursionError:  # what is nested so deep comes as bytes alone
+        return REPORTS[0]
 
 
 def _text(value: bytes) -> bytes:

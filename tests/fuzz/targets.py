@@ -37,6 +37,7 @@ from minimix.pool import find
 from minimix.rating.llm import read_reply
 from minimix.rating.store import load
 from minimix.records import KINDS, Dropped, Place, Sample, Task
+from minimix.report import DATA, remake
 from minimix.rows import rows_of
 from minimix.spool import record_writer, sample_writer
 from minimix.template import render
@@ -200,6 +201,12 @@ def server(data: bytes) -> None:
             endpoint.models(received(client, "GET", "models"))
 
 
+def page(data: bytes) -> None:
+    """Make the report of an earlier run again: of bytes, and of one in which a value is another."""
+    (HERE / DATA).write_bytes(data if data[:1] in b"{" else seeds.changed_page(data))
+    remake(HERE).read_text(encoding="utf-8")
+
+
 def examples(data: bytes) -> None:
     """Read tasks with known good fusions."""
     path = HERE / "train.jsonl"
@@ -223,6 +230,7 @@ TARGETS: dict[str, Target] = {
     "settings": Target(settings, seeds.SETTINGS),
     "rater": Target(rater, seeds.RATERS),
     "server": Target(server, seeds.ANSWERS),
+    "report": Target(page, seeds.REPORTS),
     "examples": Target(examples, seeds.EXAMPLES),
 }
 """Every way into minimix by name."""
