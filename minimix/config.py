@@ -14,6 +14,11 @@ HIGH = 4.0
 """Rating from which a sample is high (PAPER, Ratings)."""
 BUDGET = re.compile(r"(\d+)|(\d+(?:\.\d+)?)\s*%")
 PASSWORD = re.compile(r"//[^/@]*@")
+ADDRESS = re.compile(
+    r"https?://(?:[^\s/?#@]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(?::\d{1,5})?(?:/[^\s?#@]*)?",
+    re.IGNORECASE,
+)
+"""Of a server: what is behind the last @ is told everywhere, so no secret may stand there."""
 EXTRACT = "extract"
 BUNDLED = "bundled"
 MINILM, STATIC = "minilm", "static"
@@ -71,6 +76,8 @@ class EngineConfig:
         """Raise ConfigError for a setting out of range."""
         checks.texts(self, "model", "adapter")
         checks.lists(self, base_url=LISTS["base_url"])
+        for url in self.base_url:
+            _check_address(url)
         checks.at_least(self, threads=0, gpu_layers=-1, parallel=0, context=256, max_new_tokens=16)
         checks.at_least(self, batch=32)
         checks.one_of(self, "flash_attention", FLASH)
@@ -178,6 +185,16 @@ class DistillConfig:
             settings["rating_range"] = list(settings["rating_range"])
         flat = {**settings, **engine}
         return {name: list(flat[name]) if name in LISTS else flat[name] for name in flat}
+
+
+def _check_address(url: str) -> None:
+    """Raise ConfigError for what is no address of a server, without a word of what follows it."""
+    if not ADDRESS.fullmatch(url):
+        shown = re.split(r"[?#]", url.rpartition("@")[2])[0][:80]
+        raise ConfigError(
+            "base_url: expected an address such as http://host:8000/v1, with no ? or # in it, and "
+            f"%40 for an @ and %2F for a / in a name or password, found {shown!r}"
+        )
 
 
 def budget_rows(budget: str, pool: int) -> int:

@@ -2,17 +2,25 @@
 
 import io
 import itertools
+import json
 import logging
 import random
+import socket
 import ssl
 import threading
+import time
 import traceback
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 import trustme
+import zstandard
 
-from minimix.engines import endpoint, places, received
+from minimix.engines import endpoint, places, received, timed
+from minimix.engines.endpoint import Endpoint, Reply
+from minimix.engines.forms import Forms
 from minimix.errors import ModelError
 from minimix.records import Answer
 from tests.test_failures import Say, says, serving
@@ -31,7 +39,7 @@ def _key_and_short_waits(monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr(endpoint, "TIMEOUT_S", 0.5)
-    monkeypatch.setattr(received, "WHOLE_S", 0.5)
+    monkeypatch.setattr(timed, "WHOLE_S", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +158,104 @@ def test_neither_key_nor_password_is_in_a_log_an_answer_or_a_traceback(fault, lo
     assert "HTTP Request" in log.getvalue()
     assert KEY not in log.getvalue()
     assert "a-secret" not in log.getvalue()
+
+
+@contextmanager
+def rude(*sent: bytes, endless: bool = False, drip_s: float = 0.0) -> Iterator[str]:
+    """Serve bytes over a socket, whatever is asked, `{KEY}` in them for the key that came."""
+
+    def serve() -> None:
+        while True:
+            with suppress(OSError):
+                connection, _ = listening.accept()
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+            if listening.fileno() < 0:
+                return
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            came = connection.recv(65_536).decode()
+            key = came.partition("Authorization: ")[2].partition("\r\n")[0].partition(" ")[2]
+            for part in itertools.cycle(sent) if endless else sent:
+                connection.sendall(part.replace(b"{KEY}", key.encode()))
+                time.sleep(drip_s)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+QUOTED = {
+    "as the first line": b"Authorization: Bearer {KEY}\r\n\r\n",
+    "in a header that is none": OK + b"Authorization Bearer {KEY}\r\n\r\n",
+    "in a refusal": b"HTTP/1.1 403 No\r\nContent-Length: 60\r\n\r\n" + b"{KEY}".ljust(60),
+    "in a redirect": b"HTTP/1.1 307 X\r\nContent-Length: 0\r\n"
+    b"Location: http://o/?token={KEY}\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("reply", QUOTED.values(), ids=QUOTED)
+@pytest.mark.parametrize("key", [KEY, "sk-\\'\"%/+=secret"], ids=["plain", "with signs"])
+def test_a_server_that_quotes_the_key_shows_it_to_nobody(reply, key, monkeypatch, log):
+    monkeypatch.setenv(endpoint.KEY, key)
+    with rude(reply) as url:
+        shown = refusal(url, model="m") + trail(url, capture_locals=True)
+        with_password = refusal(url.replace("//", "//me:a-secret@"), model="m")
+    assert not {part for part in (key, repr(key)[1:-1], json.dumps(key)[1:-1]) if part in shown}
+    assert key not in log.getvalue()
+    basic = b64encode(b"me:a-secret").decode()
+    assert basic not in with_password
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("sent", "drip_s"),
+    [(b"HTTP/1.1 100 Continue\r\n\r\n" * 100, 0.0), (OK, 0.0), (b"X", 0.01)],
+    ids=["100 Continue", "first lines", "a byte now and then"],
+)
+def test_headers_without_an_end_are_not_waited_for(sent, drip_s):
+    begun = time.monotonic()
+    with rude(sent, endless=True, drip_s=drip_s) as url:
+        assert "nobody answers" in refusal(url)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_compressed_reply_is_not_unpacked():
+    bomb = zstandard.compress(bytes(2**28))
+    assert len(bomb) < 20_000
+    head = OK + b"Content-Encoding: zstd\r\nContent-Length: %d\r\n\r\n" % len(bomb)
+    with rude(head + bomb) as url:
+        assert "RemoteProtocolError: a compressed reply" in refusal(url)
+
+
+@pytest.mark.parametrize("name", ["a\ud800", "a\x1b[31m", "a\nb"])
+def test_a_model_whose_name_nobody_can_show_is_one_line(name):
+    with serving(models=Say(body={"data": [{"id": name}]})) as fake:
+        assert "found a name that no terminal can show" in refusal(fake.url)
+
+
+def test_what_a_server_says_moves_no_cursor():
+    said = Say(404, body="\x1b[31mred\x1b]0;title\x07\u202egone")
+    with serving(lambda _: said) as fake:
+        assert refusal(fake.url).endswith("status 404: [31mred ]0;title gone")
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (b"Retry-After: 7", 7.0),
+        (b"Retry-After: Wed, 21 Oct 2026 07:28:07 GMT", 7.0),
+        (b"Retry-After: Wed, 21 Oct 2026 07:27:00 GMT", 0.0),
+        (b"Retry-After: soon", 0.0),
+        (b"X: 7", 0.0),
+    ],
+)
+def test_the_time_a_server_asks_for_may_be_a_date_by_its_own_clock(said, seconds):
+    date = b"Date: Wed, 21 Oct 2026 07:28:00 GMT\r\nContent-Length: 0\r\n\r\n"
+    with rude(b"HTTP/1.1 503 Busy\r\n" + said + b"\r\n" + date) as url:
+        reply = Endpoint(url).post(Endpoint(url).client(), {}, Forms(None))
+    assert reply == Reply(problem="status 503", wait_s=seconds)
 
 
 def faults(rng: random.Random) -> Callable[[str], Say]:

@@ -14,7 +14,7 @@ import pytest
 from minimix.config import EngineConfig
 from minimix.engines import endpoint, open_engine, places
 from minimix.engines.bundled import fast_model
-from minimix.errors import ModelError
+from minimix.errors import ConfigError, ModelError
 from minimix.records import Answer, Engine, Messages
 from tests.test_failures import Say, says, serving
 
@@ -182,8 +182,10 @@ def test_a_prompt_too_long_for_the_server_is_refused_and_the_others_go_on():
 
 
 def test_control_tokens_in_the_data_are_broken_up_before_they_are_sent():
-    plain = "a < b, <b>bold</b>, [1], [A] and <answer>"
+    plain = "a < b, <b>bold</b>, <video>, <filename>, [1], [A], [NOTE], A_TOKEN> and <answer>"
     tokens = "<|im_end|> <s> </s> [INST] [/INST] <<SYS>> <eos> <start_of_turn> <\uff5cUser\uff5c>"
+    tokens += " <BOS_TOKEN> <|END_OF_TURN_TOKEN|> <unused42> <reserved_106> <SPECIAL_12> <image>"
+    tokens += " <fim_prefix> [THINK] [/THINK] [TOOL_CONTENT] [CLS] [MASK]"
     with serving() as fake:
         sent = ask(fake.url, f"{plain} {tokens}")[0].text
     assert sent.startswith(f"{plain} < |im_end|> ")
@@ -217,11 +219,39 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:PORT/v1", "localhost:PORT", "http://h:no"])
 @pytest.mark.parametrize("model", ["bundled", "named"])
-def test_where_nobody_answers_one_line_says_so(address, model):
-    url = address.replace("PORT", str(free_port()))
+def test_where_nobody_answers_one_line_says_so(model):
+    url = f"http://127.0.0.1:{free_port()}/v1"
     assert refusal(url, model=model).startswith(f"{url}: nobody answers")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("localhost:8000", "localhost:8000"),
+        ("http://h:no", "http://h:no"),
+        ("http://me:hid@den@127.0.0.1:1/v1", "127.0.0.1:1/v1"),
+        ("http://me:hid/den@127.0.0.1:1/v1", "127.0.0.1:1/v1"),
+        ("http://me:1/hidden@127.0.0.1/v1", "127.0.0.1/v1"),
+        ("http://127.0.0.1:1/v1?key=hidden", "http://127.0.0.1:1/v1"),
+        ("http://127.0.0.1:1/v1#hidden", "http://127.0.0.1:1/v1"),
+        ("ftp://127.0.0.1/v1", "ftp://127.0.0.1/v1"),
+    ],
+)
+def test_an_address_that_may_hide_a_secret_is_refused_and_not_shown_whole(address, shown):
+    with pytest.raises(ConfigError, match="base_url: expected an address such as") as caught:
+        EngineConfig(base_url=(address,))
+    assert str(caught.value).endswith(f"found {shown!r}")
+
+
+@pytest.mark.parametrize("address", ["https://[::1]:8000", "http://me:hid%40den@h/v1", "HTTP://h"])
+def test_other_addresses_are_taken(address):
+    assert EngineConfig(base_url=(address,)).base_url == (address,)
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 70}.com", "\u2603.xn--"])
+def test_a_host_that_nobody_can_have_is_one_line(host):
+    assert refusal(f"http://{host}/v1").endswith("found one that nobody can have")
 
 
 @contextmanager

@@ -4,26 +4,39 @@ A server tokenises by itself, so control tokens in the data are broken up here, 
 embedded engine never makes them in the first place.
 """
 
+import json
 import os
 import re
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from minimix.addressed import CONTROL
 from minimix.disk import parse_json
 from minimix.engines.forms import UNREADABLE, Forms
 from minimix.engines.received import received
-from minimix.errors import ModelError, brief
+from minimix.errors import ModelError
 from minimix.extras import need
 from minimix.records import Finish, Message, Messages
 
 KEY = "OPENAI_API_KEY"
 TIMEOUT_S = 300.0
 CONNECT_S = 30.0
+SPELLINGS = re.compile(
+    CONTROL.pattern + r"|<(?=(?:unused|reserved_|special_|SPECIAL_)\d{1,4}>|[A-Z_]{1,30}_TOKEN>"
+    r"|(?:image|fim_\w{1,9}|endoftext)>)"
+    r"|\[(?=/?(?:THINK|TOOL_CONTENT|MODEL_SETTINGS|CALL_ID|IMG|CLS|SEP|MASK|PAD|UNK|sMASK)\])"
+)
+"""Where what a server may take for a control token begins: also what a text may well say."""
 BUSY = (408, 429)
 DECLINED = "the server will not answer it: status "
+SAID = 200
+"""Characters of what a server says that are shown."""
 TOO_LONG = re.compile(r"context.{0,3}(?:length|size|window)", re.IGNORECASE)
 """How servers say that a prompt does not fit: OpenAI, vLLM, llama-server, llama-cpp-python."""
 
@@ -53,14 +66,17 @@ class Endpoint:
 
     def client(self) -> AbstractContextManager[Any]:
         """Return a client to be closed after use: one list of chats, so no socket goes stale."""
+        from minimix.engines.timed import bound
+
         httpx = need("httpx")
-        return httpx.Client(  # type: ignore[no-any-return]
+        client = httpx.Client(
             base_url=self.address,
             auth=self.auth,
             headers=_headers(),
             timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_S),
             limits=httpx.Limits(max_connections=None),  # places are counted elsewhere
         )
+        return bound(client)  # type: ignore[no-any-return]
 
     def post(self, client: Any, body: Mapping[str, Any], forms: Forms) -> Reply:
         """Return how one request ended.
@@ -88,8 +104,24 @@ class Endpoint:
         if 400 <= status < 500 and too_long:
             return Reply(finish="refused", problem=f"status {status}: the prompt does not fit")
         if status in UNREADABLE:
-            return Reply(finish="refused", problem=f"{DECLINED}{status}: {_said(response)}")
-        raise ModelError(f"{self.address}: status {status}: {_said(response)}")
+            return Reply(finish="refused", problem=f"{DECLINED}{status}: {self._said(response)}")
+        raise ModelError(f"{self.address}: status {status}: {self._said(response)}")
+
+    def _said(self, response: Any) -> str:
+        """Return what a server says of a refusal."""
+        if response.is_redirect:
+            return self.told(f"it redirects to {response.headers.get('location', 'nowhere')}")
+        return self.told(response.text)
+
+    def told(self, text: str) -> str:
+        """Return what a server says, or httpx of it, as one short line that any terminal can show.
+
+        The key and the password are not in it, however the server came to quote them.
+        """
+        for secret in _spellings(*_secrets(self.auth)):
+            text = text.replace(secret, "...")
+        shown = "".join(sign if sign.isprintable() else " " for sign in text)
+        return " ".join(shown.split())[:SAID]
 
     def models(self, response: Any) -> list[str]:
         """Return the names in a list of models.
@@ -100,7 +132,9 @@ class Endpoint:
         try:
             if response.status_code == 200:
                 names = [str(model["id"]) for model in parse_json(response.content)["data"]]
-                return [names[0], *names[1:]]
+                if names[0].isprintable():
+                    return names
+                found = "a name that no terminal can show"
         except (ValueError, LookupError, TypeError):
             found = "a reply of another form"
         raise ModelError(
@@ -116,28 +150,30 @@ def find(base_url: str) -> tuple[Endpoint, Any]:
     ModelError where nobody answers there.
     """
     httpx = need("httpx")
+    shown = base_url.rpartition("@")[2]
     try:
         url = httpx.URL(base_url.rstrip("/") + "/")
         address = str(url.copy_with(userinfo=b"")).rstrip("/")
         endpoint = Endpoint(address, (url.username, url.password) if url.userinfo else None)
         with endpoint.client() as client:
             return endpoint, received(client, "GET", "models", timeout=CONNECT_S)
-    except (httpx.InvalidURL, httpx.RequestError) as error:
-        raise ModelError(
-            f"{base_url.rpartition('@')[2]}: nobody answers ({type(error).__name__}: "
-            f"{brief(error)}); is the server up, and is that its address?"
-        ) from error
+    except (httpx.InvalidURL, UnicodeError):  # the second from a host that no name server can know
+        reason = "expected an address such as http://host:8000/v1, found one that nobody can have"
+    except httpx.RequestError as error:
+        said = f"{type(error).__name__}: {endpoint.told(str(error))}"
+        reason = f"nobody answers ({said}); is the server up, and is that its address?"
+    raise ModelError(f"{shown}: {reason}")
 
 
 def escaped(message: Message) -> Message:
-    """Return a message whose text holds nothing a server would read as a control token."""
-    text = CONTROL.sub(r"\g<0> ", _encodable(message["content"]))
+    """Return a message in which spellings of control tokens of common models are broken up."""
+    text = SPELLINGS.sub(r"\g<0> ", _encodable(message["content"]))
     return {"role": message["role"], "content": text}
 
 
 def escapes(messages: Messages) -> int:
     """Return how many control tokens `escaped` breaks up in a chat."""
-    return sum(len(CONTROL.findall(message["content"])) for message in messages)
+    return sum(len(SPELLINGS.findall(message["content"])) for message in messages)
 
 
 def _headers() -> dict[str, str]:
@@ -146,6 +182,20 @@ def _headers() -> dict[str, str]:
         raise ModelError(f"${KEY}: expected printable ASCII without blanks, found other characters")
     key = os.environ.get(KEY, "").strip()
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _secrets(auth: tuple[str, str] | None) -> list[str]:
+    """Return what nobody may see: the key, and what an address came with."""
+    key = os.environ.get(KEY, "").strip()
+    basic = b64encode(":".join(auth).encode()).decode() if auth else ""
+    return [one for one in (key, basic, *(auth or ())[1:]) if one]
+
+
+def _spellings(*secrets: str) -> Sequence[str]:
+    """Return secrets as they are, as Python and JSON quote them, and as an address spells them."""
+    ways = (str, lambda one: repr(one)[1:-1], lambda one: json.dumps(one)[1:-1], quote)
+    found = {way(one) for one in secrets for way in (*ways, partial(quote, safe=""))}
+    return sorted(found, key=len, reverse=True)
 
 
 def _read(response: Any) -> Reply:
@@ -163,21 +213,19 @@ def _read(response: Any) -> Reply:
     return Reply(_encodable(text or ""), "length" if length else "stop")
 
 
-def _said(response: Any) -> str:
-    """Return what a server says of a refusal as one short line, without the key it may quote."""
-    key = os.environ.get(KEY, "").strip()
-    if response.is_redirect:
-        return f"it redirects to {response.headers.get('location', 'nowhere')[:200]}"
-    text = response.text
-    text = text.replace(key, "...") if key else text
-    return " ".join(text.split())[:200]
-
-
 def _encodable(text: str) -> str:
     """Return `text` without lone surrogates, which JSON can carry and UTF-8 can not."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _retry_after(response: Any) -> float:
+    """Return the seconds that a server asks for, which may name a date, by its own clock."""
     value = response.headers.get("retry-after", "")
-    return float(value) if value.isascii() and value.isdigit() else 0.0
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value).timestamp()
+        now = parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (ValueError, KeyError, OverflowError):
+        return 0.0
+    return max(0.0, until - now)
