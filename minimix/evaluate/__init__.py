@@ -15,7 +15,7 @@ from minimix.config import DistillConfig
 from minimix.disk import atomic, file_sha256, read_arrays, write_bytes
 from minimix.embed import Embedder, load_embedder
 from minimix.engines import open_engine
-from minimix.errors import ConfigError, DataError
+from minimix.errors import ConfigError, DataError, OutputError
 from minimix.evaluate.answers import Written, memory_file, tasks_together, write
 from minimix.evaluate.baselines import BASELINES, answer
 from minimix.evaluate.scores import Judges, Scores, choose, score
@@ -166,7 +166,8 @@ def remembering(embed: Embed, memory: Path | None = None) -> Embed:
         if new and memory:
             data = io.BytesIO()
             np.savez(data, keys=np.array(list(known)), vectors=np.stack(list(known.values())))
-            write_bytes(memory, data.getvalue())
+            with suppress(OutputError):  # another process writes it too: that costs time alone
+                write_bytes(memory, data.getvalue())
         return np.stack([known[key] for key in keys])
 
     return recall
