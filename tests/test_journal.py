@@ -132,7 +132,9 @@ def test_a_fusion_must_beat_what_the_data_say_of_its_sources(tmp_path):
 def test_two_runs_at_once_are_refused(tmp_path):
     with (
         open_journal(tmp_path / "out", restart=False),
-        pytest.raises(OutputError, match="another run is at work there"),
+        pytest.raises(
+            OutputError, match=rf"another run is at work there \(process {os.getpid()}\)"
+        ),
         open_journal(tmp_path / "out", restart=False),
     ):
         pass
