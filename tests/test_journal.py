@@ -1,9 +1,9 @@
 """What a run that was stopped goes on from, and what keeps two runs apart."""
 
-from dataclasses import os
+import os
+from dataclasses import replace
 
 import pytest
-import replace
 
 from minimix.arrow import distill
 from minimix.errors import ModelError, OutputError
