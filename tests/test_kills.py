@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 EXAMPLE = Path(__file__).parents[1] / "examples" / "dolly.jsonl"
 COMMAND = [
     *("distill", "dolly.jsonl", "--model", "extract", "--embedder", "static", "--quiet"),
-    *("--budget", "12", "--mix", "1", "--cohort", "2"),
+    *("--budget", "16", "--mix", "1", "--cohort", "2"),
 ]
 OUTPUT = "dolly.distilled"
 SAME = ("train.jsonl", "provenance.jsonl", "dropped.jsonl", "README.md", "run.yaml",
