@@ -253,8 +253,9 @@ def test_what_a_server_says_moves_no_cursor():
 )
 def test_the_time_a_server_asks_for_may_be_a_date_by_its_own_clock(said, seconds):
     date = b"Date: Wed, 21 Oct 2026 07:28:00 GMT\r\nContent-Length: 0\r\n\r\n"
-    with rude(b"HTTP/1.1 503 Busy\r\n" + said + b"\r\n" + date) as url:
-        reply = Endpoint(url).post(Endpoint(url).client(), {}, Forms(None))
+    sent = b"HTTP/1.1 503 Busy\r\n" + said + b"\r\n" + date
+    with rude(sent) as url, Endpoint(url).client() as client:
+        reply = Endpoint(url).post(client, {}, Forms(None))
     assert reply == Reply(problem="status 503", wait_s=seconds)
 
 
