@@ -99,9 +99,12 @@ def distill(
 
 
 def _on_writing(written: Written) -> Iterable[str]:
-    """Yield what is to be said of clusters too long for the model, of control tokens in data."""
+    """Yield what is to be said of clusters too long for the model, of mending, and of tokens."""
     if written.split:
         yield f"clusters: {written.split:,} too long for the model were split"
+    mended = sum(fusion.mended for fusion in written.fusions)
+    if mended:
+        yield f"accepted fusions: {mended:,} of {len(written.fusions):,} put right by rule"
     if written.escaped:
         yield f"control tokens in the data, broken up for the server: {written.escaped:,}"
 

@@ -139,7 +139,7 @@ def _judge(
     clean = [
         (task, number, _sample(draft, prepared.sources(prepared.clusters[cohort[task]])))
         for task, audited in enumerate(drafts)
-        for number, (draft, marks) in enumerate(audited)
+        for number, (draft, marks, _) in enumerate(audited)
         if not harm(draft, marks)
     ]
     samples = [sample for *_, sample in clean]
@@ -155,29 +155,33 @@ def _judge(
             continue
         candidates = [
             Candidate(draft, marks, rated[task, number][1] if (task, number) in rated else None)
-            for number, (draft, marks) in enumerate(drafts[task])
+            for number, (draft, marks, _) in enumerate(drafts[task])
         ]
         chosen, reason = choose(candidates, _best_source(prepared, prepared.clusters[position]))
         if chosen is None:
             outcomes.append(Judged(reason=reason))
             continue
         sample, rating = rated[task, chosen]
-        (reward,) = grade([candidates[chosen].draft], np.array([rating], dtype=np.float32))
-        fusion = Fusion(position, sample, rating, reward, candidates[chosen].audit)
+        draft, marks, is_mended = drafts[task][chosen]
+        (reward,) = grade([draft], np.array([rating], dtype=np.float32))
+        fusion = Fusion(position, sample, rating, reward, marks, is_mended)
         outcomes.append(Judged(fusion=fusion))
     return outcomes
 
 
 def _drafts(
     prepared: Prepared, position: int, task: int, answers: Sequence[Answer]
-) -> list[tuple[Draft, Audit]]:
-    """Return the drafts of a task that were answered, mended, each with its audit."""
+) -> list[tuple[Draft, Audit, bool]]:
+    """Return the drafts of a task that were answered, each with its audit and whether mended."""
     cluster = prepared.clusters[position]
     asked, sources = prepared.task(cluster), prepared.sources(cluster)
     given = [one for one in answers if one.task == task and one.finish not in UNANSWERED]
     texts = [mended(asked, answer.text) for answer in given]
     drafts = [as_read(parse(asked, text), asked.kind) for text in texts]
-    return [(draft, audit(draft, sources)) for draft in drafts]
+    return [
+        (draft, audit(draft, sources), text != answer.text)
+        for draft, text, answer in zip(drafts, texts, given, strict=True)
+    ]
 
 
 def _unwritten(task: int, answers: Sequence[Answer]) -> Judged:

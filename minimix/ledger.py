@@ -39,6 +39,7 @@ def provenance(entry: Entry, *, engine: Engine, seed: int) -> dict[str, Any]:
     }
     if fused:
         line["audit"] = {"version": audit.VERSION, **_marks(fused.audit)}
+        line["mended"] = fused.mended
     return line
 
 

@@ -138,10 +138,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One candidate answer, parsed. Well-formed where `problems` is empty.
-
-    `answer` is the text inside the tag; `prompt` and `response` are its two halves.
-    """
+    """One candidate answer, parsed: `answer` in the tag, its two halves, and the `problems`."""
 
     answer: str
     prompt: str
@@ -182,13 +179,14 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """An accepted draft: a new sample, made of the cluster at position `cluster`."""
+    """An accepted draft, `mended` where a rule put it right: a sample of cluster `cluster`."""
 
     cluster: int
     sample: Sample
     rating: float
     reward: Reward
     audit: Audit
+    mended: bool
 
 
 @dataclass(frozen=True, slots=True)

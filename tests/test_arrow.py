@@ -14,7 +14,7 @@ from minimix.errors import AccountingError, DataError, ModelError
 from minimix.files import stem
 from minimix.prompt import parts_of
 from minimix.records import Answer, Dropped, Entry, Models, Place, Rater, Sample
-from tests.fakes import CONFIG, TOPICS, engine, models, near_rows, pool, run, sample
+from tests.fakes import CONFIG, TOPICS, engine, join, models, near_rows, pool, run, sample
 
 
 def test_low_rows_are_fused_and_traced(tmp_path):
@@ -25,6 +25,20 @@ def test_low_rows_are_fused_and_traced(tmp_path):
         assert 2 <= len(entry.sample.sources) <= 5
         assert entry.fusion is not None
         assert entry.fusion.audit.lost == ()
+
+
+def test_a_fusion_that_a_rule_put_right_says_so(tmp_path):
+    def twice(parts):
+        return join([*parts, *parts])
+
+    as_written = run(tmp_path / "a", near_rows())
+    result = run(tmp_path / "b", near_rows(), use=models(write=twice))
+    assert [one.mended for one in as_written.written.fusions] == [False, False, False]
+    assert [one.mended for one in result.written.fusions] == [True, True, True]
+    assert "accepted fusions: 3 of 3 put right by rule" in result.notes
+    assert [one.sample for one in result.written.fusions] == [
+        one.sample for one in as_written.written.fusions
+    ]
 
 
 def test_a_fusion_of_another_kind_keeps_the_whole_form(tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from minimix.mend import mended
 from minimix.mend.asked import MOST_ADDED, asked_in_full
 from minimix.mend.told import MOST_WORDS, told_in_full, told_in_order, told_once, told_well
-from minimix.mend.words import words
+from minimix.mend.words import pieces, words
 from minimix.records import Kind, Task
 
 SAID = "The Nile flows north through eleven countries."
@@ -150,6 +150,19 @@ def test_an_order_loses_no_sentence_and_is_found_again(told, source):
     once = told_in_order(text, [f"{LAKE} {BLUE} {source}", f"{WHITE} {SAID}"])
     assert sorted(once.split()) == sorted(text.split())
     assert told_in_order(once, [f"{LAKE} {BLUE} {source}", f"{WHITE} {SAID}"]) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("There are 3. Dr. Ito saw J. Wu in the U.S. at noon. Yes!", [3, 10, 1]),
+        ("1. Take two. 2. Stir.\n3. Eat 4. Then 12 more.", [3, 2, 3, 3]),
+    ],
+)
+def test_a_title_an_initial_and_a_number_of_a_list_end_no_sentence(text, sentences):
+    found = pieces(text)
+    assert [len(sentence.split()) for sentence, _ in found] == sentences
+    assert "".join(sentence + gap for sentence, gap in found) == text
 
 
 def test_a_list_keeps_its_order_and_its_items():

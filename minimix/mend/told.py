@@ -20,7 +20,7 @@ LIKE = 75.0
 """How like a piece of a source a sentence is, of 100, to be that piece."""
 CODE = "```"
 LABEL = re.compile(r"\b(?:Q|A|Question|Answer):")
-LIST = re.compile(r"(?:^|\s)(?:[-*•]|\d{1,2}[.)])\s")
+LIST = re.compile(r"(?:^|\s)[-*•]\s|(?:^|\n|[.!?:]\s)\d{1,2}[.)]\s")
 PROSE = frozenset({"qa", "para"})
 
 

@@ -10,7 +10,8 @@ POINTS = ".,;:!?()\"'"
 SHORTEST_TYPO = 5
 """Letters of a word that may be another one, misspelt."""
 _TITLES = ("dr", "mr", "ms", "mrs", "st", "vs", "no", "e.g", "i.e")
-_NO_END = "".join(rf"(?<!\b{title}\.)" for title in (*map(re.escape, _TITLES), "[a-z]", r"\d"))
+_NO_END = "".join(rf"(?<!\b{title}\.)" for title in (*map(re.escape, _TITLES), "[a-z]"))
+_NO_END += r"(?<!\A\d\.)(?<!\n\d\.)(?<![.!?:]\s\d\.)"
 BETWEEN = re.compile(rf"((?<=[.!?]){_NO_END}\s+|\n+)", re.IGNORECASE)
 """What parts two sentences; not what follows a title, an initial, or the number of a list."""
 
