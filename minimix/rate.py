@@ -27,6 +27,7 @@ from minimix.rating.learnt import Curve
 from minimix.rating.noise import Noise
 from minimix.rating.store import Stored, save
 from minimix.rating.trust import compare
+from minimix.recall import recalling
 from minimix.records import KINDS, Rater, Sample, Vectors
 from minimix.run import load_pool, read_source
 
@@ -78,13 +79,16 @@ def rate_file(
     """Rate every sample of `source` and write its records with ratings beside them.
 
     Records keep all their fields and get `minimix_rating`, which `distill` reads. Records that
-    cannot be read are listed in <output>.dropped.jsonl, in the ledger's form.
+    cannot be read are listed in <output>.dropped.jsonl, in the ledger's form. What an LLM has said
+    is kept in <output>.judged.jsonl until all is written: a second start asks for the rest alone.
     """
     output = _check_output(source, output or Path(f"{stem(source)}.rated.jsonl"), ".jsonl")
     folder = nearest_folder(output.parent)
     records, pool = read_source(source, config, folder=folder, progress=progress)
-    rater, marks = rate_samples(pool.samples, config, progress=progress)
+    judged = output.with_name(f"{output.stem}.judged.jsonl")
+    rater, marks = rate_samples(pool.samples, config, memory=judged, progress=progress)
     _write(records, pool, marks, rater.name, output)
+    judged.unlink(missing_ok=True)
     ours = pool.rating_field == OURS  # a rater against itself would look perfect
     compared = None if ours else compare(pool.samples, marks.ratings)
     return Rated(pool=pool, rater=rater, marks=marks, compared=compared, output=output)
@@ -123,11 +127,18 @@ def fit_file(
 
 
 def rate_samples(
-    samples: Sequence[Sample], config: DistillConfig, *, progress: Progress = silent
+    samples: Sequence[Sample],
+    config: DistillConfig,
+    *,
+    memory: Path | None = None,
+    progress: Progress = silent,
 ) -> tuple[Rater, Marks]:
-    """Return the rater that the settings name, and what it says of `samples`."""
+    """Return the rater that the settings name, and what it says of `samples`.
+
+    What an LLM says is kept in the file `memory`, and taken from there.
+    """
     if config.rater == LLM:
-        return _by_llm(samples, config, progress)
+        return _by_llm(samples, config, memory, progress)
     if config.rater == DIFFICULTY:
         return _by_difficulty(samples, config, progress)
     rater = open_rater(config.rater, length_neutral=config.length_neutral)
@@ -139,11 +150,13 @@ def rate_samples(
 
 
 def _by_llm(
-    samples: Sequence[Sample], config: DistillConfig, progress: Progress
+    samples: Sequence[Sample], config: DistillConfig, memory: Path | None, progress: Progress
 ) -> tuple[Rater, Marks]:
     settings = replace(config.engine, temperature=0.0, max_new_tokens=REPLY_TOKENS)
     engine = open_engine(settings, candidates=1, seed=config.seed, adapted=False, schema=llm.SCHEMA)
-    judged = llm.judge(samples, engine.generate, progress=progress)
+    asked_of = [llm.VERSION, engine.name, engine.sha256]
+    ask = recalling(engine.generate, memory, asked_of=asked_of) if memory else engine.generate
+    judged = llm.judge(samples, ask, progress=progress)
     ratings = [one.rating if isinstance(one, llm.Judgement) else np.nan for one in judged]
     more = tuple(
         asdict(one) if isinstance(one, llm.Judgement) else {"problem": one} for one in judged

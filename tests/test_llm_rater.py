@@ -6,15 +6,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from minimix.config import EngineConfig
+from minimix.config import DistillConfig, EngineConfig
 from minimix.engines import open_engine, places
 from minimix.engines.bundled import fast_model
 from minimix.engines.model import LlamaModel
 from minimix.engines.picker import HeldPicker, gbnf
 from minimix.engines.sampling import Sampling
 from minimix.errors import ConfigError, FormatError, ModelError
+from minimix.rate import rate_file
 from minimix.rating import llm
 from minimix.rating.llm import SCHEMA, Judgement, judge, rater, read_reply, to_messages
+from minimix.recall import lines_of, recalling
 from minimix.records import Answer, Engine, Finish, Generate, Messages, Sample
 from tests.fakes import sample
 from tests.test_failures import DOLLY, Say, says, serving
@@ -298,3 +300,50 @@ def test_a_real_server_held_to_the_schema_rates_every_row():
     with llama_server() as url:
         judged = judge(short, at(url).generate)
     assert [type(one) for one in judged] == [Judgement] * 2
+
+
+def test_what_was_said_before_a_stop_is_not_asked_for_again(tmp_path):
+    source, output = tmp_path / "rows.jsonl", tmp_path / "rated.jsonl"
+    lines = DOLLY.read_text(encoding="utf-8").splitlines()[:8]
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    refused = iter([True])
+
+    def reply(_: str) -> Say:
+        is_fourth = len(fake.bodies) == 4 and next(refused, False)
+        return Say(401, body="the money is spent") if is_fourth else says(TEXT)
+
+    with serving(reply) as fake:
+        settings = EngineConfig(base_url=(fake.url,), parallel=1)
+        config = DistillConfig(rater="llm", engine=settings)
+        with pytest.raises(ModelError, match="the money is spent"):
+            rate_file(str(source), config, output=output)
+        kept = tmp_path / "rated.judged.jsonl"
+        assert not output.exists()
+        assert len(list(lines_of(kept))) == 3
+        kept.write_bytes(kept.read_bytes()[:-9])  # as a crash would cut it
+        rated = rate_file(str(source), config, output=output)
+        assert len(fake.bodies) == 4 + 8 - 2
+    assert rated.marks.ratings.tolist() == [JUDGED.rating] * 8
+    assert not kept.exists()
+
+
+def test_an_answer_that_failed_is_asked_for_again_and_others_come_from_disk(tmp_path):
+    chats = [to_messages(one) for one in rows(3)]
+    asked: list[int] = []
+
+    def generate(some: Sequence[Messages]) -> Iterator[Answer]:
+        asked.append(len(some))
+        for task in reversed(range(len(some))):
+            is_last = some[task] == chats[2] and len(asked) == 1
+            yield Answer(task, 0, "" if is_last else TEXT, "failed" if is_last else "stop")
+
+    def answers(asked_of: str) -> dict[int, Finish]:
+        ask = recalling(generate, tmp_path / "memory.jsonl", asked_of=asked_of)
+        return {answer.task: answer.finish for answer in ask(chats)}
+
+    assert answers("a model") == {0: "stop", 1: "stop", 2: "failed"}
+    assert answers("a model") == {0: "stop", 1: "stop", 2: "stop"}
+    assert answers("a model") == {0: "stop", 1: "stop", 2: "stop"}
+    assert asked == [3, 1]
+    assert len(answers("another model")) == 3
+    assert asked == [3, 1, 3]

@@ -24,7 +24,7 @@ LAYERS = [
     {"array"},
     {"addressed", "kinds", "prompt", "parse", "formats", "cells", "columns", "unnamed"},
     {"rows"},
-    {"files", "spool", "static", "grammar", "encoder", "vector_store", "sources"},
+    {"files", "spool", "static", "grammar", "encoder", "vector_store", "sources", "recall"},
     {"neighbours", "cover"},
     {"pool", "dedupe", "rating", "cluster", "rarity", "journal", "engines", "embed"},
     {"audit", "overlap", "reward", "judge", "select", "contamination"},

@@ -6,9 +6,8 @@ an evaluation that was stopped goes on, and one that is only scored anew writes 
 
 import hashlib
 import json
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from minimix import prompt
 from minimix.config import DistillConfig, EngineConfig
-from minimix.disk import parse_json, record_sha256, unwritable
+from minimix.disk import record_sha256
 from minimix.engines.bundled import cache_folder
 from minimix.engines.sampling import top_k
 from minimix.errors import ModelError
@@ -25,6 +24,7 @@ from minimix.grammar import grammar
 from minimix.kept import answer_of
 from minimix.progress import Progress, silent
 from minimix.prompt import to_messages, tokens_of
+from minimix.recall import append, lines_of
 from minimix.records import KINDS, Answer, Engine, Messages, Task
 
 COHORT, SEQUENCES = DistillConfig().cohort, 48
@@ -158,7 +158,7 @@ def _write(
         "tokens": tokens,
     }
     if memory:
-        _append(memory, {**line, "answers": [asdict(answer) for answer in answers]})
+        append(memory, {**line, "answers": [asdict(answer) for answer in answers]})
     return {**line, "answers": answers}
 
 
@@ -166,23 +166,11 @@ def _rate(tokens: int | None, seconds: float) -> float | None:
     return None if tokens is None or not seconds else round(tokens / seconds, 1)
 
 
-def _append(path: Path, line: Mapping[str, Any]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            file.write(b"\n" + json.dumps(line).encode("ascii"))  # after one that was cut, too
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
 def _read(path: Path | None) -> dict[str, dict[str, Any]]:
     """Return the cohorts on disk by their keys; a line cut short or damaged is written anew."""
     known = {}
-    for raw in path.read_bytes().split(b"\n") if path and path.exists() else ():
+    for line in lines_of(path) if path else ():
         try:
-            line = parse_json(raw)
             spent = [line["seconds"], line["cpu_seconds"], line["tokens"] or 0]
             if not all(isinstance(one, int | float) for one in spent):
                 continue
