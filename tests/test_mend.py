@@ -89,6 +89,8 @@ def test_a_sentence_that_the_answer_leaves_out_is_added_as_a_sentence():
     sources = [f"{LAKE} {BLUE}", "the white nile comes from the great lakes in the south"]
     added = "The white nile comes from the great lakes in the south."
     assert told_in_full(LAKE, sources) == f"{LAKE} {BLUE} {added}"
+    lines = f"{SAID}\n{LAKE}"
+    assert told_in_full(lines, sources) == f"{lines}\n{BLUE}\n{added}"
 
 
 @pytest.mark.parametrize(

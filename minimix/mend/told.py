@@ -70,6 +70,7 @@ def told_in_full(response: str, sources: Sequence[str]) -> str:
     finished sentences first. One with a label in it is no plain sentence, and stays out.
     """
     said = dict.fromkeys(words(response))
+    gap = "\n" if "\n" in response else " "
     found = [sentence.strip() for source in sources for sentence, _ in pieces(source)]
     for sentence in sorted(found, key=lambda one: (_finished(one) != one, -len(one))):
         own = words(sentence)
@@ -77,7 +78,7 @@ def told_in_full(response: str, sources: Sequence[str]) -> str:
         new = [word for word in long if spelt(word, said) not in said]
         fits = FEWEST_WORDS <= len(own) <= MOST_WORDS and not LABEL.search(sentence)
         if fits and len(new) > NEW * len(long):
-            response = f"{response.rstrip()} {_finished(sentence)}"
+            response = f"{response.rstrip()}{gap}{_finished(sentence)}"
             said |= dict.fromkeys(own)
     return response
 
