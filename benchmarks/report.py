@@ -87,6 +87,7 @@ def data(fusions: int, texts: tuple[str, ...] = ()) -> dict[str, Any]:
             "lost": [WORDS[row % 12]] if row % 3 else [],
             "unsupported": [],
             "changed": [],
+            "mended": row % 2 == 0,
             "sources": [
                 {**sample(row, part), "place": f"data.jsonl:{row * 3 + part}", "rating": 2.0}
                 for part in (1, 2, 3)

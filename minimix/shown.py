@@ -151,6 +151,7 @@ def _fusion(entry: Entry, fusion: Fusion) -> dict[str, Any]:
         "lost": list(audit.lost),
         "unsupported": list(audit.unsupported),
         "changed": list(audit.changed),
+        "mended": fusion.mended,
     }
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from minimix.cli import cli
 from minimix.errors import DataError
-from minimix.report import DATA, PAGE, remake, render, write
+from minimix.report import DATA, PAGE, VERSION, remake, render, write
 from minimix.report.charts import Flow, bars, flow, points
 from minimix.shown import LONGEST, _text, shown
 from tests.fakes import CONFIG, near_rows, run, sample
@@ -142,7 +142,7 @@ def test_a_report_is_made_again_byte_for_byte(plain, tmp_path):
 def test_a_page_of_another_form_is_refused_in_one_line(plain, tmp_path, damage, problem):
     write(tmp_path, plain)
     before = (tmp_path / PAGE).read_bytes()
-    (tmp_path / DATA).write_text(json.dumps({"version": 1, **plain, **damage}))
+    (tmp_path / DATA).write_text(json.dumps({"version": VERSION, **plain, **damage}))
     done = CliRunner().invoke(cli, ["report", str(tmp_path)])
     (line,) = done.output.splitlines()
     assert problem in line
@@ -154,12 +154,12 @@ def test_a_page_of_another_form_is_refused_in_one_line(plain, tmp_path, damage, 
 def test_a_chart_needs_a_value_for_each_label(plain, tmp_path, series):
     chart = {"title": "t", "note": "", "labels": ["a", "b"], "series": series}
     write(tmp_path, plain)
-    (tmp_path / DATA).write_text(json.dumps({"version": 1, **plain, "charts": [chart]}))
+    (tmp_path / DATA).write_text(json.dumps({"version": VERSION, **plain, "charts": [chart]}))
     with pytest.raises(DataError, match=r"charts\.0: expected a value of each series"):
         remake(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 0}', '{"version": 1}'])
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 0}', '{"version": 2}'])
 def test_a_folder_without_its_data_is_refused_in_one_line(tmp_path, text):
     if text:
         (tmp_path / DATA).write_text(text)

@@ -18,7 +18,7 @@ from minimix.report.form import misfits
 
 HERE = Path(__file__).parent
 PAGE, DATA = "report.html", "report.json"
-VERSION = 1
+VERSION = 2
 """Of what report.json holds; another one is not read."""
 
 

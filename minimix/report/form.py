@@ -25,6 +25,7 @@ FUSION = {
     "id": str,
     **dict.fromkeys(("rating", "rarity", "kept", "supported", "copied"), float),
     **{name: [str] for name in ("lost", "unsupported", "changed")},
+    "mended": bool,
     "sources": [{**TEXTS, "place": str, "rating": float}],
 }
 PAGE: dict[str, Any] = {
@@ -53,7 +54,7 @@ PAGE: dict[str, Any] = {
     "other_reasons": int,
 }
 SERIES = {"before", "after", "one"}
-SAID = {str: "text", int: "a count", float: "a number"}
+SAID = {str: "text", int: "a count", float: "a number", bool: "true or false"}
 Parts = Iterable[tuple[object, Any, Any]]
 """Name, value and form of each part of a value."""
 
@@ -92,6 +93,7 @@ def _parts(form: Any, value: Any) -> Parts | None:
         str: isinstance(value, str),
         int: whole and value >= 0,
         float: whole or isinstance(value, float),
+        bool: isinstance(value, bool),
     }
     return () if right[form] else None
 

@@ -79,6 +79,7 @@ function card(one) {
   if (!WANTED.finding(one)) {
     left.append(element("p", "quiet fine", "The audit found nothing lost, added or changed."));
   }
+  if (one.mended) left.append(element("p", "quiet", "A rule put right what the model wrote."));
   const right = element("div");
   right.append(element("strong", "", "Sources"));
   for (const source of one.sources) {

@@ -107,7 +107,7 @@ SETTINGS = [
 _GROUP = {"clusters": 2, "odds": 0.5, "rating": 2.5, "rarity": 0.1, "written": 1, "accepted": 1}
 _PAIR = {"prompt": "Why?", "response": "So.", "more": 0, "rating": 4.5}
 _PAGE: dict[str, Any] = {
-    "version": 1,
+    "version": 2,
     "title": "a",
     "counts": {"samples": 3, "fusions": 1, "questions": 0},
     "notes": ["x"],
@@ -124,7 +124,7 @@ _PAGE: dict[str, Any] = {
     "fusions": [
         {
             **_PAIR, "id": "ab", "rarity": 0.5, "kept": 1.0, "supported": 1.0, "copied": 0.0,
-            "lost": [], "unsupported": ["7"], "changed": [],
+            "lost": [], "unsupported": ["7"], "changed": [], "mended": True,
             "sources": [{**_PAIR, "place": "f:1"}],
         }
     ],
