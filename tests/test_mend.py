@@ -88,9 +88,17 @@ WHITE = "The White Nile comes from the great lakes in the south."
 def test_a_sentence_that_the_answer_leaves_out_is_added_as_a_sentence():
     sources = [f"{LAKE} {BLUE}", "the white nile comes from the great lakes in the south"]
     added = "The white nile comes from the great lakes in the south."
-    assert told_in_full(LAKE, sources) == f"{LAKE} {BLUE} {added}"
-    lines = f"{SAID}\n{LAKE}"
+    assert told_in_full(f"{SAID} {LAKE} It is very old indeed.", sources) == (
+        f"{SAID} {LAKE} It is very old indeed. {BLUE} {added}"
+    )
+    lines = f"{SAID}\n{LAKE}\nIt is very old indeed."
     assert told_in_full(lines, sources) == f"{lines}\n{BLUE}\n{added}"
+
+
+def test_never_more_is_added_than_the_model_wrote():
+    assert len(words(LAKE)) == len(words(BLUE)) == 8
+    assert told_in_full(LAKE, [WHITE, BLUE]) == f"{LAKE} {BLUE}"
+    assert told_in_full("Yes.", [LAKE, BLUE]) == "Yes."
 
 
 @pytest.mark.parametrize(

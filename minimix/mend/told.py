@@ -1,7 +1,7 @@
 """The response of an answer: each sentence once, none of the sources' left out, in their order."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rapidfuzz.fuzz import partial_ratio_alignment
 
@@ -67,20 +67,28 @@ def told_in_full(response: str, sources: Sequence[str]) -> str:
     """Return a response with the sentences of its sources that it says nothing of at its end.
 
     Those of 5 to 60 words, where more than half of the longer ones are not in it, however spelt;
-    finished sentences first. One with a label in it is no plain sentence, and stays out.
+    finished sentences first, and never more words than it has itself: else it would be a
+    concatenation, and no model's work. One with a label in it is no plain sentence.
     """
     said = dict.fromkeys(words(response))
+    room = len(words(response))
     gap = "\n" if "\n" in response else " "
     found = [sentence.strip() for source in sources for sentence, _ in pieces(source)]
     for sentence in sorted(found, key=lambda one: (_finished(one) != one, -len(one))):
         own = words(sentence)
-        long = [word for word in own if len(word) >= LONG]
-        new = [word for word in long if spelt(word, said) not in said]
-        fits = FEWEST_WORDS <= len(own) <= MOST_WORDS and not LABEL.search(sentence)
-        if fits and len(new) > NEW * len(long):
+        fits = FEWEST_WORDS <= len(own) <= min(MOST_WORDS, room) and not LABEL.search(sentence)
+        if fits and _is_new(own, said):
             response = f"{response.rstrip()}{gap}{_finished(sentence)}"
             said |= dict.fromkeys(own)
+            room -= len(own)
     return response
+
+
+def _is_new(own: Sequence[str], said: Collection[str]) -> bool:
+    """Return whether more than half of a sentence's longer words are not said yet."""
+    long = [word for word in own if len(word) >= LONG]
+    new = [word for word in long if spelt(word, said) not in said]
+    return len(new) > NEW * len(long)
 
 
 def _finished(sentence: str) -> str:
