@@ -152,6 +152,12 @@ def test_paragraphs_stay_where_they_are():
     assert told_in_order(f"{BLUE}\n\n{LAKE}", [f"{LAKE} {BLUE}"]) == f"{LAKE}\n\n{BLUE}"
 
 
+def test_a_last_sentence_without_an_end_gets_one_where_it_moves():
+    told, sources = f"{BLUE} {LAKE[:-1]}", [f"{LAKE} {BLUE}"]
+    assert told_in_order(told, sources) == f"{LAKE} {BLUE}"
+    assert told_in_order(f"{LAKE} {BLUE[:-1]}", sources) == f"{LAKE} {BLUE[:-1]}"
+
+
 @given(
     st.permutations([SAID, LAKE, BLUE, WHITE, "Dr. No saw the U.S. Nile in 1. place."]), SENTENCES
 )

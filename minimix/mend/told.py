@@ -93,15 +93,19 @@ def _is_new(own: Sequence[str], said: Collection[str]) -> bool:
 
 def _finished(sentence: str) -> str:
     """Return a sentence with a capital and an end, "" for none."""
-    end = "" if sentence[-1:] in ".!?" else "."
-    return f"{sentence[:1].upper()}{sentence[1:]}{end}"
+    return _ended(f"{sentence[:1].upper()}{sentence[1:]}")
+
+
+def _ended(sentence: str) -> str:
+    """Return a sentence with an end, "" for none."""
+    return sentence if sentence[-1:] in ".!?" else f"{sentence}."
 
 
 def told_in_order(response: str, sources: Sequence[str]) -> str:
     """Return a response in the order of its sources, where those that hold two sentences agree.
 
     A sentence that no source holds goes with the one before it; what no source orders stays in
-    its order. The gaps between sentences stay where they are.
+    its order. The gaps between sentences stay, and a last one that moves gets an end.
     """
     found = pieces(response)
     blocks = list[list[int]]()
@@ -114,8 +118,11 @@ def told_in_order(response: str, sources: Sequence[str]) -> str:
             blocks.append([number])
             places.append(own)
     order = [number for block in _sorted(places) for number in blocks[block]]
+    told = [sentence for sentence, _ in found]
+    if order[-1] != len(told) - 1:
+        told[-1] = _ended(told[-1])
     gaps = (gap for _, gap in found)
-    return "".join(found[number][0] + gap for number, gap in zip(order, gaps, strict=True))
+    return "".join(told[number] + gap for number, gap in zip(order, gaps, strict=True))
 
 
 def _place(sentence: str, source: str) -> int | None:
